@@ -1,0 +1,28 @@
+"""Workbench: monitoring and analysis of an AI content platform, in notebooks, pages and reports.
+
+`workbench.open()` is the way in from a notebook or a script.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from workbench.query import Workbench
+
+__version__ = "0.1.0"
+
+
+def open(home: Path | str | None = None, *, version: str | None = None) -> Workbench:
+    """Open the workbench at `home` (default: as `workbench up` would find it) for reading, running or stopped.
+
+    `version` names a lake version; the same version gives the same numbers. Raises VersionGone if it is not kept.
+    """
+    from workbench.query import open_workbench
+
+    return open_workbench(home, version=version)
+
+
+__all__ = ["__version__", "open"]

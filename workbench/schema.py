@@ -1,0 +1,269 @@
+"""What flows between rooms: Arrow tables of a declared kind, with the unit and meaning of every column.
+
+Times are `timestamp[us, UTC]`. Every table of the lake carries `segment` and `row`: where in the log a row was
+acknowledged; of two rows with the same key the highest (segment, row) wins, in reads and in compaction alike.
+OpenTelemetry terms follow its data model (metrics, logs, traces 1.x); events follow CloudEvents 1.0; costs FOCUS 1.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+LAYOUT_VERSION = 1
+"""Version of everything written below a home. A workbench that does not know it refuses to open it."""
+
+STALE_NAN_BITS = 0x7FF0000000000002
+"""Bit pattern of the value of a staleness marker (Prometheus `model/value`); stored beside the `stale` flag."""
+
+TIME = pa.timestamp("us", tz="UTC")
+_TEXT_MAP = pa.map_(pa.string(), pa.string())
+
+NATIVE_HISTOGRAM = pa.struct(
+    [
+        # Base-2 exponential histogram: bucket i of scale s covers (2^(i/2^s), 2^((i+1)/2^s)].
+        pa.field("scale", pa.int32()),
+        pa.field("count", pa.int64()),
+        pa.field("sum", pa.float64()),
+        pa.field("zero_threshold", pa.float64()),
+        pa.field("zero_count", pa.int64()),
+        pa.field("positive_offset", pa.int32()),
+        pa.field("positive_counts", pa.list_(pa.int64())),
+        pa.field("negative_offset", pa.int32()),
+        pa.field("negative_counts", pa.list_(pa.int64())),
+    ]
+)
+"""An exponential histogram as OpenTelemetry's data model has it; counts are absolute, not deltas between buckets."""
+
+EXEMPLAR = pa.struct(
+    [
+        pa.field("time", TIME),
+        pa.field("value", pa.float64()),
+        pa.field("trace_id", pa.string()),
+        pa.field("span_id", pa.string()),
+        pa.field("attributes", _TEXT_MAP),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a kind: its Arrow type, its unit (UCUM, empty if none) and what it means."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of table: its columns, the key that makes a row unique, and how it is looked after.
+
+    `key` names the columns whose values make a row unique; `time` the column that partitions the table by UTC day
+    (empty: not partitioned); `classification` is one of public, internal, personal.
+    """
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    time: str
+    owner: str
+    classification: str
+    retention_days: int | None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of what rooms hand to each other: without `segment`, `row` and the partition column."""
+        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
+
+    @property
+    def stored(self) -> pa.Schema:
+        """Arrow schema of the lake's table: `schema`, then `segment`, `row` and, where partitioned, `day`."""
+        extra = [pa.field("segment", pa.int64(), False), pa.field("row", pa.int64(), False)]
+        if self.time:
+            extra.append(pa.field("day", pa.date32()))
+        return pa.schema([*self.schema, *extra])
+
+
+SAMPLE_TYPES = ("float", "histogram")
+"""Values of `samples.type`: 0 a float, 1 a native histogram."""
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "series",
+            "What each series id means, as OpenTelemetry or Prometheus named it.",
+            (
+                Column("series", pa.int64(), "id of the series, unique in this lake", nullable=False),
+                Column("convention", pa.string(), "`otel` or `prometheus`: whose naming rules the name follows"),
+                Column("name", pa.string(), "metric name as it was sent"),
+                Column("type", pa.string(), "gauge, counter, updowncounter, histogram, exponential_histogram, summary, unknown"),
+                Column("unit", pa.string(), "unit of the values (UCUM), as it was sent"),
+                Column("temporality", pa.string(), "cumulative, delta or empty (gauges)"),
+                Column("resource", _TEXT_MAP, "resource attributes"),
+                Column("attributes", _TEXT_MAP, "data point attributes (OpenTelemetry) or labels without the name (Prometheus)"),
+                Column("part", pa.string(), "of a classic histogram or summary: bucket, count, sum, quantile; else empty"),
+                Column("bound", pa.float64(), "upper bound of the bucket, or the quantile; null elsewhere"),
+                Column("description", pa.string(), "help text as it was sent first"),
+                Column("scope", pa.string(), "instrumentation scope that sent it first"),
+                Column("source", pa.string(), "who sent it first: `anonymous`, `token:<id>`, `import:<file>`, `load:<id>`"),
+                Column("first_seen", TIME, "when the series was registered"),
+            ),
+            ("series",), "", "platform", "internal", None,
+        ),
+        Kind(
+            "samples",
+            "Measurements: one row per series and time.",
+            (
+                Column("series", pa.int64(), "id in `series`", nullable=False),
+                Column("time", TIME, "when it was measured", nullable=False),
+                Column("type", pa.int8(), "0 float, 1 native histogram", nullable=False),
+                Column("value", pa.float64(), "the measurement in the series' unit; null for a histogram"),
+                Column("stale", pa.bool_(), "a staleness marker: the series ended here"),
+                Column("start_time", TIME, "when the cumulative value started to count; null for gauges"),
+                Column("histogram", NATIVE_HISTOGRAM, "the native histogram, where type is 1"),
+                Column("exemplar", EXEMPLAR, "one exemplar, linking the measurement to a trace"),
+            ),
+            ("series", "time", "type"), "time", "platform", "internal", 15,
+        ),
+        Kind(
+            "events",
+            "What happened: CloudEvents 1.0, in structured form.",
+            (
+                Column("source", pa.string(), "context in which it happened", nullable=False),
+                Column("id", pa.string(), "unique within the source", nullable=False),
+                Column("type", pa.string(), "kind of event, e.g. ai.synth.content.accepted.v1", nullable=False),
+                Column("time", TIME, "when it happened; when it was received if the sender did not say", nullable=False),
+                Column("subject", pa.string(), "whom or what it is about"),
+                Column("datacontenttype", pa.string(), "media type of `data`"),
+                Column("dataschema", pa.string(), "schema that `data` adheres to"),
+                Column("data", pa.string(), "payload as JSON text"),
+                Column("extensions", _TEXT_MAP, "extension attributes, e.g. traceparent"),
+                Column("received", TIME, "when the door took it"),
+            ),
+            ("source", "id"), "time", "product", "personal", 90,
+        ),
+        Kind(
+            "spans",
+            "Units of work of a trace (OpenTelemetry).",
+            (
+                Column("trace_id", pa.string(), "32 hexadecimal digits", nullable=False),
+                Column("span_id", pa.string(), "16 hexadecimal digits", nullable=False),
+                Column("parent_span_id", pa.string(), "empty for a root"),
+                Column("name", pa.string(), "operation"),
+                Column("kind", pa.string(), "internal, server, client, producer, consumer"),
+                Column("time", TIME, "start", nullable=False),
+                Column("duration_seconds", pa.float64(), "end minus start", unit="s"),
+                Column("status", pa.string(), "unset, ok, error"),
+                Column("resource", _TEXT_MAP, "resource attributes"),
+                Column("attributes", _TEXT_MAP, "span attributes"),
+            ),
+            ("trace_id", "span_id"), "time", "platform", "internal", 15,
+        ),
+        Kind(
+            "logs",
+            "Log records (OpenTelemetry).",
+            (
+                Column("time", TIME, "when it was written", nullable=False),
+                Column("severity", pa.int32(), "OpenTelemetry severity number 1-24"),
+                Column("body", pa.string(), "text or JSON"),
+                Column("trace_id", pa.string(), "trace it belongs to"),
+                Column("span_id", pa.string(), "span it belongs to"),
+                Column("resource", _TEXT_MAP, "resource attributes"),
+                Column("attributes", _TEXT_MAP, "record attributes"),
+                Column("hash", pa.string(), "content hash or the client's idempotency key", nullable=False),
+            ),
+            ("hash",), "time", "platform", "internal", 15,
+        ),
+        Kind(
+            "usage",
+            "LLM calls: tokens, latency, cost as computed.",
+            (
+                Column("time", TIME, "when the call ended", nullable=False),
+                Column("service_name", pa.string(), "component that called"),
+                Column("role", pa.string(), "engineer, checker, target, judge, tracer, optimizer, search"),
+                Column("provider", pa.string(), "gen_ai.provider.name"),
+                Column("request_model", pa.string(), "gen_ai.request.model"),
+                Column("response_model", pa.string(), "gen_ai.response.model"),
+                Column("operation", pa.string(), "gen_ai.operation.name"),
+                Column("domain", pa.string(), "STREAM domain"),
+                Column("input_tokens", pa.int64(), "tokens sent", unit="{token}"),
+                Column("output_tokens", pa.int64(), "tokens received", unit="{token}"),
+                Column("latency_seconds", pa.float64(), "duration of the call", unit="s"),
+                Column("error_type", pa.string(), "error.type, empty on success"),
+                Column("cost_usd", pa.float64(), "cost as computed by the caller", unit="{USD}"),
+                Column("attributes", _TEXT_MAP, "the rest"),
+                Column("hash", pa.string(), "content hash or the client's idempotency key", nullable=False),
+            ),
+            ("hash",), "time", "finance", "internal", 730,
+        ),
+        Kind(
+            "costs",
+            "Cost lines (FOCUS).",
+            (
+                Column("charge_period_start", TIME, "ChargePeriodStart", nullable=False),
+                Column("charge_period_end", TIME, "ChargePeriodEnd"),
+                Column("service_name", pa.string(), "ServiceName"),
+                Column("service_category", pa.string(), "ServiceCategory"),
+                Column("charge_category", pa.string(), "ChargeCategory"),
+                Column("billed_cost", pa.float64(), "BilledCost", unit="BillingCurrency"),
+                Column("effective_cost", pa.float64(), "EffectiveCost", unit="BillingCurrency"),
+                Column("billing_currency", pa.string(), "BillingCurrency (ISO 4217)"),
+                Column("tags", _TEXT_MAP, "Tags"),
+                Column("focus", _TEXT_MAP, "all other FOCUS columns, by their name"),
+                Column("hash", pa.string(), "content hash or the client's idempotency key", nullable=False),
+            ),
+            ("hash",), "charge_period_start", "finance", "internal", 730,
+        ),
+        Kind(
+            "alerts",
+            "Every change of an alert's state.",
+            (
+                Column("time", TIME, "when the state changed", nullable=False),
+                Column("fingerprint", pa.string(), "hash of the alert's labels", nullable=False),
+                Column("alertname", pa.string(), "rule that raised it"),
+                Column("state", pa.string(), "pending, firing, resolved", nullable=False),
+                Column("severity", pa.string(), "its severity label"),
+                Column("value", pa.float64(), "value of the expression at that time"),
+                Column("labels", _TEXT_MAP, "labels of the alert"),
+                Column("annotations", _TEXT_MAP, "annotations, templates filled in"),
+            ),
+            ("fingerprint", "time", "state"), "time", "operations", "internal", 730,
+        ),
+        Kind(
+            "audit",
+            "Who did what to the workbench itself.",
+            (
+                Column("id", pa.string(), "unique id of the entry", nullable=False),
+                Column("time", TIME, "when", nullable=False),
+                Column("actor", pa.string(), "user or token"),
+                Column("action", pa.string(), "what was done"),
+                Column("target", pa.string(), "to what"),
+                Column("detail", pa.string(), "JSON"),
+            ),
+            ("id",), "time", "security", "personal", 730,
+        ),
+        Kind(
+            "dead_letter",
+            "Input that was refused, and why.",
+            (
+                Column("id", pa.string(), "unique id of the entry", nullable=False),
+                Column("time", TIME, "when it was refused", nullable=False),
+                Column("door", pa.string(), "otlp, remote_write, events, import"),
+                Column("source", pa.string(), "who sent it"),
+                Column("where", pa.string(), "file and line, field or series"),
+                Column("reason", pa.string(), "stable name of the reason, e.g. too_old"),
+                Column("message", pa.string(), "what was wrong, in words"),
+                Column("payload", pa.string(), "the refused piece, cut to 4 KiB"),
+                Column("count", pa.int64(), "how many rows of the same reason this entry stands for"),
+            ),
+            ("id",), "time", "platform", "internal", 90,
+        ),
+    )
+}  # fmt: skip
+"""All kinds of tables, by name. The lake has one table for each."""

@@ -1,0 +1,160 @@
+"""State that changes in place: users, tokens, sessions, alerts, the outbox, reports, pins.
+
+SQLite by default, through SQLAlchemy, with Alembic migrations beside this file. Times are integers: microseconds since
+1970 UTC (`_us`). Secrets are kept as SHA-256 digests only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from workbench.config import Settings, ensure_private_dir
+
+metadata = sa.MetaData()
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("created_us", sa.BigInteger, nullable=False),
+    sa.Column("disabled_us", sa.BigInteger),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.String, nullable=False, unique=True),
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("created_us", sa.BigInteger, nullable=False),
+    sa.Column("expires_us", sa.BigInteger),
+    sa.Column("revoked_us", sa.BigInteger),
+)
+
+signin_links = sa.Table(
+    "signin_links",
+    metadata,
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("user_id", sa.Integer, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("expires_us", sa.BigInteger, nullable=False),
+    sa.Column("used_us", sa.BigInteger),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("user_id", sa.Integer, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("created_us", sa.BigInteger, nullable=False),
+    sa.Column("expires_us", sa.BigInteger, nullable=False),
+    sa.Column("revoked_us", sa.BigInteger),
+)
+
+alert_states = sa.Table(
+    "alert_states",
+    metadata,
+    sa.Column("fingerprint", sa.String, primary_key=True),
+    sa.Column("rule", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("annotations", sa.JSON, nullable=False),
+    sa.Column("value", sa.Float),
+    sa.Column("active_us", sa.BigInteger, nullable=False),
+    sa.Column("fired_us", sa.BigInteger),
+    sa.Column("resolved_us", sa.BigInteger),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("dedup_key", sa.String, nullable=False, unique=True),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("created_us", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_attempt_us", sa.BigInteger, nullable=False),
+    sa.Column("claimed_until_us", sa.BigInteger, nullable=False),
+    sa.Column("sent_us", sa.BigInteger),
+    sa.Column("last_error", sa.String),
+    sa.Index("outbox_due", "state", "next_attempt_us"),
+)
+
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("date", sa.String, nullable=False),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    sa.Column("lake_version", sa.String, nullable=False),
+    sa.Column("code_version", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("started_us", sa.BigInteger, nullable=False),
+    sa.Column("finished_us", sa.BigInteger),
+    sa.Column("folder", sa.String, nullable=False),
+    sa.Column("error", sa.String),
+)
+
+pins = sa.Table(
+    "pins",
+    metadata,
+    sa.Column("lake_version", sa.String, primary_key=True),
+    sa.Column("holder", sa.String, primary_key=True),
+    sa.Column("created_us", sa.BigInteger, nullable=False),
+)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def engine(settings: Settings) -> sa.Engine:
+    """Open the relational state and bring it to the newest schema. Safe to call from several processes at once."""
+    ensure_private_dir(settings.state_dir)
+    made = sa.create_engine(settings.state_url)
+    if made.dialect.name == "sqlite":
+        event.listen(made, "connect", _tune_sqlite)
+    _migrate(made)
+    return made
+
+
+def _tune_sqlite(connection, _record) -> None:  # type: ignore[no-untyped-def]
+    # FULL: an acknowledged alert must survive a power cut, and WAL alone may lose the last commits.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _migrate(made: sa.Engine) -> None:
+    # Alembic takes 0.2 s to import; a process that finds the newest schema does not need it.
+    newest = max(file.name.split("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    with made.connect() as connection:
+        if sa.inspect(connection).has_table("alembic_version"):
+            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+            if found == newest:
+                return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with _migration_lock(made) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _migration_lock(made: sa.Engine) -> Iterator[sa.Connection]:
+    """One migrating process at a time: SQLite's write lock is taken before the version is looked at."""
+    with made.connect() as connection:
+        if made.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+        connection.commit()
