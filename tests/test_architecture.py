@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT
 
 PACKAGE = ROOT / "workbench"
@@ -59,7 +58,7 @@ def test_imports_point_down_and_enter_by_the_face(file):
     wrong = []
     for line, name in imports(file):
         other, _, inside = name.partition(".")
-        if other == room or other == "__version__":
+        if other in {room, "__version__"}:
             continue
         if room == "install":
             wrong.append(f"{line}: the installer runs before anything is installed, yet imports {name}")

@@ -177,7 +177,8 @@ def ensure_private_dir(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise ConfigError("the folder belongs to somebody else", where=str(path), hint="Remove it, or set XDG_RUNTIME_DIR.")
+        hint = "Remove it, or set XDG_RUNTIME_DIR."
+        raise ConfigError("the folder belongs to somebody else", where=str(path), hint=hint)
     if stat.S_IMODE(found.st_mode) & 0o077:
         path.chmod(0o700)
     return path
@@ -226,7 +227,8 @@ def _from_file(file: Path) -> Iterator[tuple[str, Any]]:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", where=str(file), hint="Mend the file, or move it away.") from error
+        hint = "Mend the file, or move it away."
+        raise ConfigError(f"not valid TOML: {error}", where=str(file), hint=hint) from error
     for section, body in document.items():
         if not isinstance(body, dict):
             raise _unknown(section, str(file))
@@ -267,7 +269,8 @@ def _convert(name: str, value: Any, where: str) -> Any:
         return kind(value)
     except (KeyError, TypeError, ValueError) as error:
         shown = getattr(kind, "__name__", str(kind))
-        raise ConfigError(f"{name} must be {shown}, not {value!r}", where=where, hint=f"Default: {known[name][1]!r}.") from error
+        hint = f"Default: {known[name][1]!r}."
+        raise ConfigError(f"{name} must be {shown}, not {value!r}", where=where, hint=hint) from error
 
 
 def _build(home: Path, values: Mapping[str, Any]) -> Settings:

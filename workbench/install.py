@@ -1,7 +1,7 @@
-"""Install the locked set into `.venv` and build the pages: what `make install` runs, with nothing but Python's own library.
+"""Install the locked set into `.venv` and build the pages: what `make install` runs.
 
-Index, proxy and certificate settings of pip are handed on to uv and npm, so that a machine where pip works needs no
-more setting up. A second run finds everything in place and takes a fraction of a second.
+Nothing but Python's own library is used. Index, proxy and certificate settings of pip are handed on to uv and npm, so
+that a machine where pip works needs no more setting up. A second run finds all in place and takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def main() -> int:
             STAMP.write_text(wanted)
         run([BIN / "python", "-m", "workbench.show.build"], environment)
     except subprocess.CalledProcessError as error:
-        print(f"install: {error.cmd[0]} ended with {error.returncode}; see above. Run `make install` again.", file=sys.stderr)
+        print(
+            f"install: {error.cmd[0]} ended with {error.returncode}; see above. Run `make install` again.",
+            file=sys.stderr,
+        )
         return 1
     return 0
 
@@ -47,7 +50,10 @@ def install(environment: dict[str, str]) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as pinned:
             pinned.write(locked("uv"))
             pinned.flush()
-            run([BIN / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", pinned.name], environment)
+            run(
+                [BIN / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", pinned.name],
+                environment,
+            )
     packages = len(re.findall(r"^\S+==", LOCK.read_text(), re.MULTILINE))
     say(f"installing {packages} locked packages")
     run([BIN / "uv", "pip", "sync", "--quiet", "--require-hashes", LOCK], environment)
