@@ -1,0 +1,231 @@
+"""One Delta table on a local folder: opening, committing, and mending what a power cut can leave behind.
+
+delta-rs links a log entry into view without syncing it, and accepts the removal of a file that is already removed
+(measured with 1.6.6). So every commit here happens under the maintenance lock, on a handle opened under it, and is
+synced before it is reported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.transaction import AddAction, RemoveAction
+
+from workbench.errors import StoreError
+from workbench.schema import Kind
+from workbench.store.manifest import sync_folder
+from workbench.store.parquet import DataFile
+
+# Checkpoints and log clean-up are the keeper's: delta-rs would make them inside a seal, and without syncing them.
+_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a numbered commit says of its rows, whoever asks later."""
+
+    rows: int
+    checksum: str
+
+
+def create(folder: Path, kind: Kind) -> None:
+    """Make the table of a kind where it is missing."""
+    if latest_version(folder) >= 0:
+        return
+    DeltaTable.create(
+        str(folder),
+        schema=kind.stored,
+        partition_by=["day"] if kind.time else [],
+        name=kind.name,
+        description=kind.meaning,
+        mode="ignore",
+    )
+    _sync_entry(folder, 0)
+    sync_folder(folder)
+    sync_folder(folder.parent)
+
+
+def open_table(folder: Path, version: int | None = None) -> DeltaTable:
+    """A fresh handle: long-lived ones slow down with every version they follow."""
+    return DeltaTable(str(folder), version=version)
+
+
+def commit(
+    folder: Path,
+    kind: Kind,
+    *,
+    add: Iterable[DataFile] = (),
+    remove: Iterable[DataFile] = (),
+    transaction: tuple[str, int] | None = None,
+    receipt: Receipt | None = None,
+    table: DeltaTable | None = None,
+) -> int:
+    """Commit files and, for a numbered step, its transaction; durable on return. Returns the new version.
+
+    Without a transaction it is maintenance: the same rows in other files (Delta's `dataChange` false). The caller
+    holds the maintenance lock; `table`, where given, was opened under it.
+    """
+    table = table or open_table(folder)
+    changes = transaction is not None
+    now_ms = int(time.time() * 1000)
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(f.path, f.size_bytes, f.partition_values, f.modified_ms, changes, f.statistics(kind)) for f in add
+    ]
+    actions += [RemoveAction(f.path, changes, now_ms, f.size_bytes, f.partition_values) for f in remove]
+    metadata = {"workbench": "seal" if changes else "maintenance"}
+    if receipt is not None:
+        metadata |= {"rows": str(receipt.rows), "checksum": receipt.checksum}
+    table.create_write_transaction(
+        actions,
+        mode="append",
+        schema=table.schema(),
+        partition_by=["day"] if kind.time else [],
+        commit_properties=CommitProperties(
+            custom_metadata=metadata, app_transactions=[Transaction(*transaction)] if transaction else None
+        ),
+        post_commithook_properties=_NO_HOOKS,
+    )
+    version = table.version() + 1
+    if not _entry(folder, version).exists():
+        raise StoreError(
+            f"somebody else committed to table {kind.name} at the same time",
+            where=str(folder),
+            hint="Only the workbench may write its lake; read it with what you like.",
+        )
+    _sync_entry(folder, version)
+    return version
+
+
+def latest_version(folder: Path) -> int:
+    """Newest version by the names in the log alone; -1 if there is no table."""
+    return max(_versions(folder), default=-1)
+
+
+def entries(folder: Path, *, above: int = -1) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Log entries newest first, down to but without version `above`: (version, actions); as far as they are kept."""
+    for version in sorted(_versions(folder), reverse=True):
+        if version <= above:
+            return
+        yield version, [json.loads(line) for line in _entry(folder, version).read_text().splitlines() if line]
+
+
+def receipt(folder: Path, app: str, number: int) -> Receipt | None:
+    """What the commit of a numbered step recorded; None where its entry is not in the log any more."""
+    for _, actions in entries(folder):
+        by_name = {name: body for action in actions for name, body in action.items()}
+        step = by_name.get("txn")
+        if step and step["appId"] == app and step["version"] <= number:
+            if step["version"] < number:
+                return None
+            info = by_name["commitInfo"]
+            return Receipt(int(info["rows"]), info["checksum"])
+    return None
+
+
+def data_files(table: DeltaTable, kind: Kind) -> list[DataFile]:
+    """The files that make up a table at the handle's version."""
+    found = pa.table(table.get_add_actions(flatten=True))
+    names = found.schema.names
+
+    def column(name: str) -> list[Any]:
+        return found[name].to_pylist() if name in names else [None] * found.num_rows
+
+    def bounds(name: str) -> Iterator[tuple[int, int] | None]:
+        for low, high in zip(column(f"min.{name}"), column(f"max.{name}"), strict=True):
+            yield None if low is None else (low, high)
+
+    if kind.time and f"min.{kind.time}" in names:
+        for side in ("min", "max"):
+            place = names.index(f"{side}.{kind.time}")
+            found = found.set_column(place, f"{side}.{kind.time}", found[place].cast(pa.int64()))
+    series = bounds("series") if "series" in kind.key else iter([None] * found.num_rows)
+    times = bounds(kind.time) if kind.time else iter([None] * found.num_rows)
+    days = (None if day is None else day.isoformat() for day in column("partition.day"))
+    fixed = zip(column("path"), column("num_records"), column("size_bytes"), column("modification_time"), strict=True)
+    return [
+        DataFile(path, day, rows, size, span, when, modified)
+        for (path, rows, size, modified), day, span, when in zip(fixed, days, series, times, strict=True)
+    ]
+
+
+def checkpoint(folder: Path) -> None:
+    """Write a checkpoint of the newest version and sync it: later openings start there."""
+    open_table(folder).create_checkpoint()
+    for name in os.listdir(folder / "_delta_log"):
+        if name == "_last_checkpoint" or name.endswith(".parquet"):
+            _sync(folder / "_delta_log" / name)
+    sync_folder(folder / "_delta_log")
+
+
+def mend(folder: Path) -> list[str]:
+    """Take away what a power cut left torn: a newest entry never reported as done, a checkpoint never synced.
+
+    Returns the names of what was removed. The caller holds the maintenance lock.
+    """
+    log = folder / "_delta_log"
+    torn: list[str] = []
+    newest = latest_version(folder)
+    if newest >= 0 and not _readable(_entry(folder, newest)):
+        torn.append(_entry(folder, newest).name)
+    broken = [name for name in _checkpoints(folder) if not _is_parquet(log / name)]
+    if broken:
+        torn += [*broken, "_last_checkpoint"]
+    for name in torn:
+        (log / name).unlink(missing_ok=True)
+    if torn:
+        sync_folder(log)
+    return torn
+
+
+def _versions(folder: Path) -> list[int]:
+    with contextlib.suppress(FileNotFoundError):
+        return [
+            int(name[:20]) for name in os.listdir(folder / "_delta_log") if name[:20].isdigit() and name[20:] == ".json"
+        ]
+    return []
+
+
+def _checkpoints(folder: Path) -> list[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return [name for name in os.listdir(folder / "_delta_log") if name.endswith(".checkpoint.parquet")]
+    return []
+
+
+def _entry(folder: Path, version: int) -> Path:
+    return folder / "_delta_log" / f"{version:020d}.json"
+
+
+def _sync_entry(folder: Path, version: int) -> None:
+    _sync(_entry(folder, version))
+    sync_folder(folder / "_delta_log")
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _readable(path: Path) -> bool:
+    try:
+        lines: list[Mapping[str, Any]] = [json.loads(line) for line in path.read_text().splitlines() if line]
+    except (ValueError, UnicodeDecodeError):
+        return False
+    return bool(lines)
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        pq.read_metadata(path)
+    except (pa.ArrowInvalid, OSError):
+        return False
+    return True

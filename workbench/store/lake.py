@@ -1,0 +1,315 @@
+"""The lake: one Delta table per kind, sealed exactly once from the log, and named versions of all tables together."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from workbench import log
+from workbench.config import Settings
+from workbench.errors import LayoutUnknown, LogCorrupt, StoreError, VersionGone
+from workbench.schema import KINDS, LAYOUT_VERSION, Kind
+from workbench.store import delta, parquet
+from workbench.store.manifest import Manifest, Manifests, maintenance_lock, write_durably
+from workbench.store.parquet import DataFile
+
+_log = log.get(__name__)
+
+# Two cores decode Parquet twice as fast; more threads would only take them from the doors.
+_READERS = 2
+_SNAPSHOTS = 64
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files of one table at one version, and their bounds as arrays for pruning (times in microseconds)."""
+
+    files: tuple[DataFile, ...]
+    series: np.ndarray
+    times: np.ndarray
+
+    def overlapping(self, ids: np.ndarray | None, start_us: int | None, end_us: int | None) -> list[DataFile]:
+        """Files that can hold a row of these series in this time."""
+        keep = np.ones(len(self.files), bool)
+        if ids is not None:
+            keep &= parquet.holds_any(self.series[:, 0], self.series[:, 1], ids)
+        if start_us is not None:
+            keep &= self.times[:, 1] >= start_us
+        if end_us is not None:
+            keep &= self.times[:, 0] <= end_us
+        return [self.files[i] for i in np.flatnonzero(keep)]
+
+
+class Lake:
+    """The cold half of the store; one per process.
+
+    Reads may come from several threads. `commit`, `create` and `adopt_log` are the writer's, who serialises them;
+    against other processes they hold the maintenance lock.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = settings.lake_dir
+        self.manifests = Manifests(self.folder / "manifests")
+        self._current: Manifest | None = None
+        self._named: OrderedDict[str, Manifest] = OrderedDict()
+        self._snapshots: OrderedDict[tuple[str, int], Snapshot] = OrderedDict()
+        self._guard = threading.Lock()
+        self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="lake-read")
+        self.refresh()
+
+    # What the writer does
+
+    def create(self) -> None:
+        """Make the tables that are missing and mend what a power cut tore, under the maintenance lock."""
+        with maintenance_lock(self.folder):
+            for kind in KINDS.values():
+                for name in delta.mend(self.path(kind.name)):
+                    _log.warning("torn file removed", table=kind.name, file=name)
+                delta.create(self.path(kind.name), kind)
+        self.refresh()
+
+    def log_identity(self) -> str | None:
+        """Uuid of the log this lake belongs to; None for a new lake. Raises LayoutUnknown."""
+        path = self.folder / "identity.json"
+        if not path.exists():
+            return None
+        body = json.loads(path.read_text(encoding="utf-8"))
+        if body["layout"] != LAYOUT_VERSION:
+            raise LayoutUnknown(f"layout {body['layout']} is not {LAYOUT_VERSION}", where=str(path))
+        return body["log"]
+
+    def adopt_log(self, uuid: str) -> None:
+        """Bind this lake to a log, for ever."""
+        known = self.log_identity()
+        if known not in (None, uuid):
+            raise LogCorrupt(
+                f"the lake belongs to log {known}, not {uuid}", where=str(self.folder), hint="Run workbench doctor."
+            )
+        write_durably(self.folder / "identity.json", json.dumps({"layout": LAYOUT_VERSION, "log": uuid}))
+
+    def sealed(self, app: str) -> int | None:
+        """Highest number that application `app` (`log:<uuid>`, `load:<id>`) committed, over all tables."""
+        found = [number for kind in KINDS if (number := self._transaction(kind, app)) is not None]
+        return max(found, default=None)
+
+    def missing(self, app: str, number: int) -> list[str]:
+        """Tables whose commit of this number is absent."""
+        found = {kind: self._transaction(kind, app) for kind in KINDS}
+        return [kind for kind, done in found.items() if done is None or done < number]
+
+    def commit(self, app: str, number: int, tables: Mapping[str, pa.Table]) -> str:
+        """Commit step `number` of `app` to every table, then write the manifest; all durable on return.
+
+        `tables`: kind -> rows of `KINDS[kind].schema` plus `segment` and `row`; kinds left out get an empty commit.
+        Idempotent: a table that has the number is left alone, after its row count and checksum were found to agree
+        (LogCorrupt if not). Returns the id of the new manifest.
+        """
+        unknown = set(tables) - set(KINDS)
+        if unknown:
+            raise StoreError(f"no such table: {', '.join(sorted(unknown))}", hint=f"There are {', '.join(KINDS)}.")
+        with maintenance_lock(self.folder):
+            for kind in KINDS.values():
+                self._commit_table(kind, app, number, tables.get(kind.name))
+            segment = number if app.startswith("log:") else None
+            return self._publish(segment).id
+
+    def _commit_table(self, kind: Kind, app: str, number: int, rows: pa.Table | None) -> None:
+        folder = self.path(kind.name)
+        table = delta.open_table(folder)
+        done = table.transaction_version(app)
+        if rows is None:
+            rows = parquet.file_schema(kind).empty_table()
+        rows = rows.select(parquet.file_schema(kind).names).cast(parquet.file_schema(kind))
+        mine = delta.Receipt(rows.num_rows, parquet.checksum(rows))
+        if done is not None and done >= number:
+            theirs = delta.receipt(folder, app, number)
+            if theirs is not None and theirs != mine:
+                raise LogCorrupt(
+                    f"{kind.name} has other rows for number {number} of {app}: {theirs.rows}, not {mine.rows}",
+                    where=str(folder),
+                    hint="Run workbench doctor.",
+                )
+            return
+        files = [
+            parquet.write_file(folder, kind, parquet.sort_rows(kind, part), day=day, prefix="part")
+            for day, part in parquet.split_days(kind, rows)
+            if part.num_rows
+        ]
+        delta.commit(folder, kind, add=files, transaction=(app, number), receipt=mine, table=table)
+
+    def _publish(self, segment: int | None) -> Manifest:
+        """Write a manifest of the newest versions; the caller holds the maintenance lock."""
+        last = self.manifests.newest()
+        tables = {kind: delta.latest_version(self.path(kind)) for kind in KINDS}
+        if segment is None:
+            segment = last.segment if last else 0
+        if last is None or (last.tables, last.segment) != (tables, segment):
+            last = self.manifests.write(
+                tables, segment=segment, log=self.log_identity(), time_us=time.time_ns() // 1000
+            )
+        self._current = last
+        return last
+
+    def _transaction(self, kind: str, app: str) -> int | None:
+        if delta.latest_version(self.path(kind)) < 0:
+            return None
+        return delta.open_table(self.path(kind)).transaction_version(app)
+
+    # What everybody reads
+
+    @property
+    def lake_version(self) -> str:
+        """Id of the newest manifest seen, "" before the first seal."""
+        return self._current.id if self._current else ""
+
+    def refresh(self) -> bool:
+        """Pick up a newer manifest; True if there was one. Costs one `stat` when nothing changed."""
+        if not self.manifests.changed():
+            return False
+        found = self.manifests.newest()
+        if found is None or (self._current and found.number <= self._current.number):
+            return False
+        self._current = found
+        return True
+
+    def sealed_segment(self, version: str | None = None) -> int:
+        """Highest log segment contained in a manifest; 0 if none (segments are numbered from 1). Raises VersionGone."""
+        manifest = self.manifest(version)
+        return manifest.segment if manifest else 0
+
+    def manifest(self, version: str | None = None) -> Manifest | None:
+        """A manifest by id, the newest seen for None. Raises VersionGone."""
+        if version is None:
+            return self._current
+        with self._guard:
+            known = self._named.get(version)
+        # It is looked up again each time: an expired version must not live on in a process that once opened it.
+        if known is None or version not in self.manifests.ids():
+            known = self.manifests.read(version)
+        with self._guard:
+            self._named[version] = known
+            while len(self._named) > _SNAPSHOTS:
+                self._named.popitem(last=False)
+        return known
+
+    def path(self, kind: str) -> Path:
+        """Folder of a table."""
+        return self.folder / kind
+
+    def files(self, kind: str, *, version: str | None = None) -> list[str]:
+        """Parquet files of a table at a version, for readers of other make. Raises VersionGone."""
+        return [str(self.path(kind) / file.path) for file in self._snapshot(kind, version).files]
+
+    def samples(
+        self,
+        ids: np.ndarray,
+        start_us: int,
+        end_us: int,
+        *,
+        version: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Raw rows of some series between two times, both included: not deduplicated, in no order over files.
+
+        `columns` defaults to all; `series`, `time`, `type`, `segment` and `row` always come along. Raises VersionGone.
+        """
+        wanted = np.unique(np.asarray(ids, np.int64))
+        return self._read("samples", columns, version, ids=wanted, start_us=start_us, end_us=end_us)
+
+    def table(
+        self,
+        kind: str,
+        *,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        columns: Sequence[str] | None = None,
+        version: str | None = None,
+    ) -> pa.Table:
+        """Raw rows of a table with `segment` and `row`, not deduplicated; the key's columns always come along."""
+        return self._read(kind, columns, version, ids=None, start_us=start_us, end_us=end_us)
+
+    def _read(
+        self,
+        name: str,
+        columns: Sequence[str] | None,
+        version: str | None,
+        *,
+        ids: np.ndarray | None,
+        start_us: int | None,
+        end_us: int | None,
+    ) -> pa.Table:
+        kind = KINDS[name]
+        schema = parquet.file_schema(kind)
+        needed = {*kind.key, "segment", "row", *([kind.time] if kind.time else [])}
+        names = [name for name in schema.names if columns is None or name in needed or name in columns]
+        empty = pa.schema([schema.field(name) for name in names]).empty_table()
+
+        def read(file: DataFile) -> pa.Table:
+            path = str(self.path(kind.name) / file.path)
+            return parquet.read_rows(path, kind, names, ids=ids, start_us=start_us, end_us=end_us)
+
+        def attempt() -> pa.Table:
+            chosen = self._snapshot(kind.name, version).overlapping(ids, start_us, end_us)
+            parts = list(self._pool.map(read, chosen)) if len(chosen) > 1 else [read(file) for file in chosen]
+            return pa.concat_tables([empty, *parts])
+
+        return self._retrying(attempt, version)
+
+    def _retrying(self, attempt: Callable[[], pa.Table], version: str | None) -> pa.Table:
+        """Run a read; where files are gone because this process slept too long, once more at the newest version."""
+        try:
+            return attempt()
+        except FileNotFoundError as error:
+            if version is not None:
+                raise VersionGone(f"files of lake version {version!r} are gone") from error
+            self.refresh()
+            return attempt()
+
+    def _snapshot(self, kind: str, version: str | None) -> Snapshot:
+        manifest = self.manifest(version)
+        if manifest is None:
+            return _snapshot([])
+        key = (kind, manifest.tables.get(kind, -1))
+        with self._guard:
+            found = self._snapshots.get(key)
+            if found is not None:
+                self._snapshots.move_to_end(key)
+                return found
+        if key[1] < 0:
+            return _snapshot([])
+        found = _snapshot(delta.data_files(delta.open_table(self.path(kind), key[1]), KINDS[kind]))
+        with self._guard:
+            self._snapshots[key] = found
+            while len(self._snapshots) > _SNAPSHOTS:
+                self._snapshots.popitem(last=False)
+        return found
+
+
+def _snapshot(files: Sequence[DataFile]) -> Snapshot:
+    # A file of another make may lack statistics: then only its day bounds it, and its series are unknown.
+    bottom, top = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    series = [file.series or (bottom, top) for file in files]
+    times = [file.time_us or _day_bounds(file.day) or (bottom, top) for file in files]
+    return Snapshot(
+        tuple(files),
+        np.array(series, np.int64).reshape(-1, 2),
+        np.array(times, np.int64).reshape(-1, 2),
+    )
+
+
+def _day_bounds(day: str | None) -> tuple[int, int] | None:
+    if day is None:
+        return None
+    first = (date.fromisoformat(day) - date(1970, 1, 1)) // timedelta(microseconds=1)
+    return first, first + parquet.DAY_US - 1

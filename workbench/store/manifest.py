@@ -1,0 +1,143 @@
+"""Manifests: the named versions of the whole lake, and the lock under which they are written.
+
+A manifest is a JSON file `lake/manifests/<id>.json` that names one Delta version of every table. Its id is a number
+that only grows and the first digits of the content's SHA-256, e.g. `000042-ab12cd34`. The newest one is the one with
+the highest number; hub and keeper both write them, each under the maintenance lock, so none ever goes back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from workbench.errors import LayoutUnknown, VersionGone
+from workbench.schema import LAYOUT_VERSION
+
+# A folder's time stamp moves in steps of the kernel's clock tick: within this time a second change may not show.
+_CLOCK_TICK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One version of the lake: table -> Delta version, the highest log segment in it, the log it belongs to."""
+
+    id: str
+    tables: Mapping[str, int]
+    segment: int
+    log: str | None
+    time_us: int
+    layout: int = LAYOUT_VERSION
+
+    @property
+    def number(self) -> int:
+        """Place in the order of all manifests of this lake."""
+        return int(self.id.split("-")[0])
+
+
+class Manifests:
+    """The folder of manifests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._seen_ns = -1
+
+    def ids(self) -> list[str]:
+        """Ids of all manifests that are still there, oldest first."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted((name[:-5] for name in os.listdir(self.folder) if name.endswith(".json")), key=_number)
+        return []
+
+    def changed(self) -> bool:
+        """Whether the folder may hold something new since the last call; costs one `stat`."""
+        try:
+            stamp_ns = self.folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        if stamp_ns == self._seen_ns and time.time() - stamp_ns / 1e9 > _CLOCK_TICK_SECONDS:
+            return False
+        self._seen_ns = stamp_ns
+        return True
+
+    def newest(self) -> Manifest | None:
+        """The manifest with the highest number; None in a new lake."""
+        for name in reversed(self.ids()):
+            with contextlib.suppress(VersionGone):  # expired between the listing and the reading
+                return self.read(name)
+        return None
+
+    def read(self, name: str) -> Manifest:
+        """One manifest by id. Raises VersionGone, and LayoutUnknown for one that a newer workbench wrote."""
+        path = self.folder / f"{name}.json"
+        try:
+            if "/" in name:
+                raise FileNotFoundError
+            body = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise VersionGone(f"lake version {name!r} is not there", hint=self._kept()) from error
+        if body["layout"] != LAYOUT_VERSION:
+            raise LayoutUnknown(f"layout {body['layout']} is not {LAYOUT_VERSION}", where=str(path))
+        return Manifest(**body)
+
+    def write(self, tables: Mapping[str, int], *, segment: int, log: str | None, time_us: int) -> Manifest:
+        """Write the next manifest durably and return it. The caller holds the maintenance lock."""
+        ids = self.ids()
+        content = {"tables": dict(sorted(tables.items())), "segment": segment, "log": log, "time_us": time_us}
+        digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
+        made = Manifest(id=f"{_number(ids[-1]) + 1 if ids else 1:06d}-{digest}", layout=LAYOUT_VERSION, **content)  # type: ignore[arg-type]
+        write_durably(self.folder / f"{made.id}.json", json.dumps(asdict(made), indent=1))
+        return made
+
+    def remove(self, name: str) -> None:
+        """Let a version go; the files it named are the caller's business."""
+        (self.folder / f"{name}.json").unlink(missing_ok=True)
+
+    def _kept(self) -> str:
+        ids = self.ids()
+        return f"Kept are {ids[0]} to {ids[-1]}." if ids else "Nothing has been sealed yet."
+
+
+def _number(name: str) -> int:
+    return int(name.split("-", maxsplit=1)[0])
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a small file so that a crash leaves either the old or the new content, on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def maintenance_lock(lake_dir: Path) -> Iterator[None]:
+    """Wait for, and hold, the lock under which tables are committed and manifests written.
+
+    The hub holds it for a seal, the keeper only to commit what it prepared before. It ends with its process.
+    """
+    lake_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(lake_dir / "maintenance.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

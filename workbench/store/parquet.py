@@ -1,0 +1,319 @@
+"""Parquet files of the lake: how they are written, and how few bytes of them are read.
+
+Rows are sorted (samples by series and time), so the minimum and maximum that Parquet keeps of each row group say
+which groups can hold a series or a time at all; the others are never decoded.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from workbench.schema import KINDS, Kind
+from workbench.store.manifest import sync_folder
+
+ROW_GROUP_ROWS = 131_072
+DAY_US = 86_400_000_000
+
+# Encodings by measurement: time stamps and counting numbers as deltas; floats byte by byte, which zstd then shrinks.
+_DELTAS = ("series", "time", "segment", "row")
+_ZSTD_LEVEL = 1
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a table as Delta knows it. Times in microseconds; `first` and `last` are both included."""
+
+    path: str
+    day: str | None
+    rows: int
+    size_bytes: int
+    series: tuple[int, int] | None
+    time_us: tuple[int, int] | None
+    modified_ms: int = 0
+
+    @property
+    def partition_values(self) -> dict[str, str | None]:
+        """Values of the partition columns, as Delta writes them."""
+        return {"day": self.day} if self.day is not None else {}
+
+    def statistics(self, kind: Kind) -> str:
+        """The statistics by which other engines leave a file out, as Delta's protocol spells them (JSON)."""
+        low: dict[str, Any] = {}
+        high: dict[str, Any] = {}
+        if self.series is not None:
+            low["series"], high["series"] = self.series
+        if self.time_us is not None:
+            low[kind.time], high[kind.time] = (_iso(us) for us in self.time_us)
+        nulls = dict.fromkeys(low, 0)
+        return json.dumps({"numRecords": self.rows, "minValues": low, "maxValues": high, "nullCount": nulls})
+
+
+def file_schema(kind: Kind) -> pa.Schema:
+    """Arrow schema inside a file: the stored one without the partition column."""
+    return pa.schema([field for field in kind.stored if field.name != "day"])
+
+
+def sort_rows(kind: Kind, table: pa.Table) -> pa.Table:
+    """Rows in the order of the files: samples by series and time, series by id, all others by time."""
+    if table.num_rows < 2:
+        return table
+    if kind.name == "series":
+        return table.take(pa.array(np.argsort(table["series"].to_numpy(), kind="stable")))
+    times = microseconds(table[kind.time])
+    if kind.name != "samples":
+        return table.take(pa.array(np.argsort(times, kind="stable")))
+    return table.take(pa.array(_series_time_order(table["series"].to_numpy(), times)))
+
+
+def split_days(kind: Kind, table: pa.Table) -> Iterable[tuple[str | None, pa.Table]]:
+    """A table cut at midnight UTC: (day as ISO date, rows), or (None, rows) where the kind is not partitioned."""
+    if not kind.time:
+        yield None, table
+        return
+    days = microseconds(table[kind.time]) // DAY_US
+    for number in np.unique(days):
+        rows = (
+            table
+            if days[0] == number == days[-1] and (days == number).all()
+            else table.filter(pa.array(days == number))
+        )
+        yield (date(1970, 1, 1) + timedelta(days=int(number))).isoformat(), rows
+
+
+def write_file(folder: Path, kind: Kind, table: pa.Table, *, day: str | None, prefix: str) -> DataFile:
+    """Write sorted rows of one day as one durable file below the table's folder."""
+    with FileWriter(folder, kind, day=day, prefix=prefix) as writer:
+        writer.write(table)
+    return writer.result()
+
+
+class FileWriter:
+    """Writes one file in pieces that come in sorted order; durable when closed. Use as a context manager."""
+
+    def __init__(self, folder: Path, kind: Kind, *, day: str | None, prefix: str) -> None:
+        name = f"{prefix}-{uuid.uuid4().hex[:16]}.parquet"
+        self.kind = kind
+        self.day = day
+        self.relative = f"day={day}/{name}" if day is not None else name
+        self.path = folder / self.relative
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.rows = 0
+        self._series: list[tuple[int, int]] = []
+        self._times: list[tuple[int, int]] = []
+        schema = file_schema(kind)
+        deltas = {name: "DELTA_BINARY_PACKED" for name in (*_DELTAS, kind.time) if name in schema.names}
+        floats = {
+            field.name: "BYTE_STREAM_SPLIT" for field in schema if field.type == pa.float64() and field.name != "bound"
+        }
+        self._writer = pq.ParquetWriter(
+            self.path,
+            schema,
+            compression="zstd",
+            compression_level=_ZSTD_LEVEL,
+            use_dictionary=[name for name in _leaves(schema) if name not in deltas and name not in floats],
+            column_encoding={**deltas, **floats},
+            write_statistics=True,
+        )
+
+    def __enter__(self) -> FileWriter:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._writer.close()
+        if error is not None:
+            self.path.unlink(missing_ok=True)
+            return
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+        sync_folder(self.path.parent)
+        sync_folder(self.path.parent.parent)
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows that follow, in the file's order, those written before."""
+        if not table.num_rows:
+            return
+        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        self.rows += table.num_rows
+        if "series" in self.kind.key:
+            self._series.append(_bounds(table["series"].to_numpy()))
+        if self.kind.time:
+            self._times.append(_bounds(microseconds(table[self.kind.time])))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk so far."""
+        return self.path.stat().st_size
+
+    def result(self) -> DataFile:
+        """What Delta has to know of the closed file."""
+        found = self.path.stat()
+        return DataFile(
+            path=self.relative,
+            day=self.day,
+            rows=self.rows,
+            size_bytes=found.st_size,
+            series=_span(self._series),
+            time_us=_span(self._times),
+            modified_ms=int(found.st_mtime * 1000),
+        )
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """The row groups of one file: bounds of series and time, by group number."""
+
+    metadata: pq.FileMetaData
+    series: np.ndarray | None
+    times: np.ndarray | None
+
+
+def read_rows(
+    path: str,
+    kind: Kind,
+    columns: Sequence[str],
+    *,
+    ids: np.ndarray | None = None,
+    start_us: int | None = None,
+    end_us: int | None = None,
+) -> pa.Table:
+    """Rows of one file: of the sorted `ids` (all if None), with `start_us` <= time <= `end_us`."""
+    groups = _groups(path, kind.name)
+    chosen = _choose(groups, ids, start_us, end_us)
+    file = pq.ParquetFile(path, metadata=groups.metadata, memory_map=True, pre_buffer=False)
+    table = file.read_row_groups(chosen.tolist(), columns=list(columns), use_threads=False)
+    keep = None
+    if ids is not None:
+        keep = _rows_of(table["series"].to_numpy(), ids)
+    if kind.time and (start_us is not None or end_us is not None):
+        times = microseconds(table[kind.time])
+        if keep is not None:
+            times = times[keep]
+        inside = np.ones(len(times), bool)
+        if start_us is not None:
+            inside &= times >= start_us
+        if end_us is not None:
+            inside &= times <= end_us
+        keep = np.flatnonzero(inside) if keep is None else keep[inside]
+    return table if keep is None or len(keep) == table.num_rows else table.take(pa.array(keep))
+
+
+def microseconds(column: pa.ChunkedArray) -> np.ndarray:
+    """A timestamp[us] column without nulls as int64."""
+    return column.cast(pa.int64()).to_numpy()
+
+
+def checksum(table: pa.Table) -> str:
+    """Sum of a hash of every row, whatever their order: 16 hexadecimal digits.
+
+    A row's place in the log (segment, row) and all its numbers take part; text does not, its log record has a checksum
+    of its own.
+    """
+    total = np.zeros(table.num_rows, np.uint64)
+    with np.errstate(over="ignore"):
+        for field in table.schema:
+            bits = _bits(table[field.name])
+            if bits is not None:
+                total = (total ^ bits) * np.uint64(0x9E3779B97F4A7C15)
+                total ^= total >> np.uint64(29)
+        return f"{int(total.sum(dtype=np.uint64)):016x}"
+
+
+def _bits(column: pa.ChunkedArray) -> np.ndarray | None:
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_integer(kind):
+        column = column.cast(pa.int64())
+    elif not pa.types.is_floating(kind):
+        return None
+    if column.null_count:
+        column = pc.fill_null(column, 0)
+    return column.to_numpy().view(np.uint64)
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Names of Parquet's leaf columns of plain and nested fields, as the writer's options want them."""
+    memory = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), memory)
+    stored = pq.ParquetFile(pa.BufferReader(memory.getvalue())).schema
+    return [stored.column(i).path for i in range(len(stored))]
+
+
+def _series_time_order(series: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Order by series, then time, by one sort of one packed 64-bit key where both fit (four times faster)."""
+    low, high = int(series.min()), int(series.max())
+    first, last = int(times.min()), int(times.max())
+    width = max(1, (last - first).bit_length())
+    if (high - low).bit_length() + width <= 62:
+        return np.argsort(((series - low) << np.int64(width)) | (times - first))
+    return np.lexsort((times, series))
+
+
+def _rows_of(series: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Positions of the rows of some series in a sorted column."""
+    starts = np.searchsorted(series, ids, "left")
+    counts = np.searchsorted(series, ids, "right") - starts
+    total = int(counts.sum())
+    if not total:
+        return np.empty(0, np.int64)
+    before = np.cumsum(counts) - counts
+    return np.repeat(starts - before, counts) + np.arange(total)
+
+
+def _choose(groups: _Groups, ids: np.ndarray | None, start_us: int | None, end_us: int | None) -> np.ndarray:
+    keep = np.ones(groups.metadata.num_row_groups, bool)
+    if ids is not None and groups.series is not None:
+        keep &= holds_any(groups.series[:, 0], groups.series[:, 1], ids)
+    if groups.times is not None:
+        if start_us is not None:
+            keep &= groups.times[:, 1] >= start_us
+        if end_us is not None:
+            keep &= groups.times[:, 0] <= end_us
+    return np.flatnonzero(keep)
+
+
+def holds_any(low: np.ndarray, high: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """For each range low..high (both included): whether one of the sorted ids lies in it."""
+    return np.searchsorted(ids, low, "left") < np.searchsorted(ids, high, "right")
+
+
+@functools.lru_cache(maxsize=4096)
+def _groups(path: str, kind_name: str) -> _Groups:
+    # Files never change once written, so what their footers say can be kept.
+    metadata = pq.read_metadata(path)
+    kind = KINDS[kind_name]
+    names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    series = _group_bounds(metadata, names.index("series")) if "series" in names else None
+    times = _group_bounds(metadata, names.index(kind.time)) if kind.time else None
+    return _Groups(metadata, series, times)
+
+
+def _group_bounds(metadata: pq.FileMetaData, column: int) -> np.ndarray:
+    found = np.empty((metadata.num_row_groups, 2), np.int64)
+    for group in range(metadata.num_row_groups):
+        statistics = metadata.row_group(group).column(column).statistics
+        found[group] = statistics.min_raw, statistics.max_raw
+    return found
+
+
+def _bounds(values: np.ndarray) -> tuple[int, int]:
+    return int(values.min()), int(values.max())
+
+
+def _span(bounds: list[tuple[int, int]]) -> tuple[int, int] | None:
+    return (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else None
+
+
+def _iso(us: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
