@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
+
+from workbench import config
 
 ROOT = Path(__file__).resolve().parent.parent
 # Compiled kernels are shared between tests and runs; a user's home has its own.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
 for variable in [name for name in os.environ if name.startswith("WORKBENCH_")]:
     del os.environ[variable]
-sys.path.insert(0, str(ROOT))
-
-from workbench import config  # noqa: E402
 
 
 @pytest.fixture
