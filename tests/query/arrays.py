@@ -1,0 +1,65 @@
+"""A view made of arrays in memory, with the store's signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.store.registry import Identity, Series, SeriesRegistry
+
+SECOND = 1_000_000
+
+
+@dataclass(frozen=True)
+class Samples:
+    ids: np.ndarray
+    offsets: np.ndarray
+    times_us: np.ndarray
+    values: np.ndarray
+
+
+class ArrayView:
+    """`put` series and their samples, then ask as one asks the store."""
+
+    def __init__(self) -> None:
+        self.registry = SeriesRegistry()
+        self.lake_version = "m1"
+        self._data: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def put(self, identity: Identity, times_us: Sequence[int], values: Sequence[float], description: str = "") -> int:
+        number = len(self.registry) + 1
+        self.registry.add([Series(number, identity, description, "", "test", 0)])
+        self._data[number] = np.asarray(times_us, np.int64), np.asarray(values, np.float64)
+        return number
+
+    def metric(
+        self,
+        name: str,
+        labels: Mapping[str, str],
+        times_s: Sequence[float],
+        values: Sequence[float],
+        type_: str = "gauge",
+    ) -> int:
+        """A series of the Prometheus convention; times in seconds."""
+        identity = Identity("prometheus", name, type_, "", "", (), tuple(sorted(labels.items())))
+        return self.put(identity, (np.asarray(times_s, float) * SECOND).round(), values)
+
+    @property
+    def latest_us(self) -> int:
+        return max((int(times[-1]) for times, _ in self._data.values() if len(times)), default=0)
+
+    def samples(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> Samples:
+        parts = []
+        for number in ids:
+            times, values = self._data[int(number)]
+            inside = (times >= start_us) & (times <= end_us)
+            parts.append((times[inside], values[inside]))
+        offsets = np.concatenate(([0], np.cumsum([len(times) for times, _ in parts]))).astype(np.int64)
+        return Samples(
+            np.asarray(ids),
+            offsets,
+            np.concatenate([times for times, _ in parts]) if parts else np.empty(0, np.int64),
+            np.concatenate([values for _, values in parts]) if parts else np.empty(0),
+        )

@@ -1,0 +1,172 @@
+"""Binary operators: arithmetic, comparison and sets, between scalars and vectors, at every step at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from workbench.errors import QueryError
+from workbench.query.evaluate.context import not_evaluated
+from workbench.query.evaluate.values import Labels, Scalar, Vector, dropping, empty, keeping, show, unique
+from workbench.query.promql.nodes import COMPARISONS, Binary, Matching
+
+_OPERATORS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "%": np.fmod, "^": np.power, "atan2": np.arctan2,
+    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+
+
+def binary(node: Binary, left: Scalar | Vector, right: Scalar | Vector) -> Scalar | Vector:
+    """Apply a binary operator. Raises QueryError where vectors do not match one to one, or as the modifiers say."""
+    if isinstance(left, Vector) and isinstance(right, Vector):
+        matching = node.matching or Matching()
+        if matching.fill_left is not None or matching.fill_right is not None:
+            raise not_evaluated("the fill modifier", node)
+        if node.operator in ("and", "or", "unless"):
+            return _set(node.operator, left, right, matching)
+        return _matched(node, left, right, matching)
+    if isinstance(left, Scalar) and isinstance(right, Scalar):
+        return Scalar(_apply(node.operator, left.values, right.values).astype(np.float64))
+    return _with_scalar(node, left, right)
+
+
+def _apply(operator: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return _OPERATORS[operator](left, right)
+
+
+def _with_scalar(node: Binary, left: Scalar | Vector, right: Scalar | Vector) -> Vector:
+    vector = left if isinstance(left, Vector) else right
+    assert isinstance(vector, Vector)
+    out = _apply(node.operator, left.values, right.values)
+    if node.operator not in COMPARISONS:
+        return vector.with_values(out).without_name()
+    if node.returns_bool:
+        return vector.with_values(out.astype(np.float64)).without_name()
+    return vector.with_values(vector.values, vector.present & out)
+
+
+def _signature(matching: Matching) -> Callable[[Labels], Labels]:
+    return keeping(matching.labels) if matching.on else dropping(matching.labels)
+
+
+def _set(operator: str, left: Vector, right: Vector, matching: Matching) -> Vector:
+    key = _signature(matching)
+    rows: dict[Labels, int] = {}
+    of_left = np.array([rows.setdefault(key(labels), len(rows)) for labels in left.labels], np.int64)
+    of_right = np.array([rows.setdefault(key(labels), len(rows)) for labels in right.labels], np.int64)
+    shape = (len(rows), left.present.shape[1])
+    there = np.zeros(shape, bool)
+    mask, groups = (right.present, of_right) if operator != "or" else (left.present, of_left)
+    np.logical_or.at(there, groups, mask)
+    if operator == "and":
+        return left.with_values(left.values, left.present & there[of_left])
+    if operator == "unless":
+        return left.with_values(left.values, left.present & ~there[of_left])
+    return unique(
+        Vector(
+            [*left.labels, *right.labels],
+            np.concatenate((left.values, right.values)),
+            np.concatenate((left.present, right.present & ~there[of_right])),
+        )
+    )
+
+
+def _matched(node: Binary, left: Vector, right: Vector, matching: Matching) -> Vector:
+    many, one = (right, left) if matching.group == "right" else (left, right)
+    if not len(many.labels) or not len(one.labels):
+        return empty(many.present.shape[1])
+    # A step at which one side has nothing has no match, hence no duplicates either.
+    active = many.present.any(axis=0) & one.present.any(axis=0)
+    key = _signature(matching)
+    one, place = _one_side(one, key, "left" if matching.group == "right" else "right", active)
+    rows, partners = [], []
+    for row, labels in enumerate(many.labels):
+        partner = place.get(key(labels))
+        if partner is not None:
+            rows.append(row)
+            partners.append(partner)
+    if not rows:
+        return empty(many.present.shape[1])
+    many, one = many.take(np.array(rows)), one.take(np.array(partners))
+    present = many.present & one.present
+    sides = (one, many) if matching.group == "right" else (many, one)
+    out = _apply(node.operator, sides[0].values, sides[1].values)
+    if not matching.group:
+        _no_duplicates(
+            many,
+            key,
+            present,
+            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+        )
+    if node.operator in COMPARISONS and not node.returns_bool:
+        values, present = sides[0].values, present & out
+    else:
+        values = out.astype(np.float64)
+    labels = [_result_labels(node, matching, m, o) for m, o in zip(many.labels, one.labels, strict=True)]
+    vector = Vector(labels, values, present)
+    if matching.group:
+        _no_duplicates(
+            vector,
+            lambda found: found,
+            present,
+            "multiple matches for labels: grouping labels must ensure unique matches",
+        )
+    return unique(vector)
+
+
+def _one_side(
+    vector: Vector, key: Callable[[Labels], Labels], side: str, active: np.ndarray
+) -> tuple[Vector, dict[Labels, int]]:
+    """The side on which a signature may stand once per step; series of one signature at different steps become one."""
+    place: dict[Labels, int] = {}
+    keys = [key(labels) for labels in vector.labels]
+    for row, signature in enumerate(keys):
+        place.setdefault(signature, row)
+    if len(place) == len(keys):
+        return vector, place
+    values, present = vector.values.copy(), vector.present & active
+    for row, signature in enumerate(keys):
+        first = place[signature]
+        if first == row:
+            continue
+        if (present[first] & present[row]).any():
+            raise QueryError(
+                f"found duplicate series for the match group {show(signature)} on the {side} hand-side of the operation: "
+                f"[{show(vector.labels[row])}, {show(vector.labels[first])}];"
+                "many-to-many matching not allowed: matching labels must be unique on one side"
+            )
+        values[first] = np.where(present[row], values[row], values[first])
+        present[first] |= present[row]
+    return Vector(vector.labels, values, present), place
+
+
+def _no_duplicates(vector: Vector, key: Callable[[Labels], Labels], present: np.ndarray, message: str) -> None:
+    seen: dict[Labels, np.ndarray] = {}
+    for row, labels in enumerate(vector.labels):
+        signature = key(labels)
+        if signature not in seen:
+            seen[signature] = present[row]
+        elif (seen[signature] & present[row]).any():
+            raise QueryError(message, where=show(signature))
+        else:
+            seen[signature] = seen[signature] | present[row]
+
+
+def _result_labels(node: Binary, matching: Matching, many: Labels, one: Labels) -> Labels:
+    labels = dict(many)
+    if node.operator not in COMPARISONS or node.returns_bool:
+        labels.pop("__name__", None)
+    if not matching.group:
+        if matching.on:
+            labels = {name: value for name, value in labels.items() if name in matching.labels}
+        else:
+            labels = {name: value for name, value in labels.items() if name not in matching.labels}
+    if matching.include:
+        given = dict(one)
+        for name in matching.include:
+            labels.pop(name, None)
+            if given.get(name):
+                labels[name] = given[name]
+    return tuple(sorted(labels.items()))

@@ -1,0 +1,98 @@
+"""One evaluation: over which data, at which times, within which limits."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench import config
+from workbench.errors import NotEvaluated, QueryLimit
+from workbench.query.index import LabelIndex
+from workbench.query.promql.nodes import Duration, DurationOf, Literal, Node, When
+
+if TYPE_CHECKING:
+    from workbench.store import View
+
+
+@dataclass
+class Context:
+    """What every part of the evaluator needs. Times are int64 microseconds: times_us[k], one step apart."""
+
+    view: View
+    index: LabelIndex
+    limits: config.Query
+    times_us: np.ndarray
+    step_us: int
+    started: float = field(default_factory=time.monotonic)
+    samples: int = 0
+
+    @property
+    def lookback_us(self) -> int:
+        """How old a sample may be to stand for now."""
+        return self.limits.lookback_seconds * 1_000_000
+
+    def check_time(self) -> None:
+        """Raise QueryLimit if the query runs longer than it may."""
+        if time.monotonic() - self.started > self.limits.timeout_seconds:
+            raise QueryLimit(
+                f"query timed out after {self.limits.timeout_seconds} s", hint="Ask for fewer series or steps."
+            )
+
+    def count(self, samples: int) -> None:
+        """Account for samples read or made. Raises QueryLimit if they become too many."""
+        self.check_time()
+        self.samples += samples
+        if self.samples > self.limits.max_samples:
+            raise QueryLimit(
+                f"query processing would load too many samples into memory ({self.samples:,} of {self.limits.max_samples:,})",
+                hint="Select fewer series, a shorter time or a longer step; or raise query.max_samples.",
+            )
+
+    def ends_us(self, when: When) -> np.ndarray:
+        """Where the modifiers `@` and `offset` put every step: int64[k], not descending."""
+        times = self.times_us
+        if when.at_us is not None:
+            times = np.full_like(times, when.at_us)
+        elif when.at_edge:
+            times = np.full_like(times, times[0] if when.at_edge == "start" else times[-1])
+        return times if when.offset is None else times - self.duration_us(when.offset)
+
+    def duration_us(self, duration: Duration, *, positive: bool = False) -> int:
+        """A duration with its arithmetic done. Raises QueryError where it divides by zero or is not positive."""
+        found = duration.us if isinstance(duration, Literal) else self._compute(duration)
+        if positive and found <= 0:
+            raise QueryLimit("duration must be greater than 0", where=str(duration))
+        return found
+
+    def _compute(self, duration: DurationOf) -> int:
+        if duration.operator == "step":
+            return self.step_us
+        if duration.operator == "range":
+            return int(self.times_us[-1] - self.times_us[0])
+        # In seconds, as the numbers of a duration are.
+        operands = [self.duration_us(operand) / 1e6 for operand in duration.operands]
+        if duration.operator in ("/", "%") and operands[1] == 0:
+            raise QueryLimit("division by zero in a duration", where=str(duration))
+        results = {
+            "min": min,
+            "max": max,
+            "+": lambda *xs: sum(xs),
+            "-": lambda *xs: xs[0] - xs[1] if len(xs) == 2 else -xs[0],
+            "*": lambda x, y: x * y,
+            "/": lambda x, y: x / y,
+            "%": np.fmod,
+            "^": lambda x, y: float(x) ** y,
+        }
+        return round(float(results[duration.operator](*operands)) * 1e6)
+
+
+def not_evaluated(what: str, node: Node) -> NotEvaluated:
+    """The refusal of what parses but is not evaluated."""
+    return NotEvaluated(
+        f"{what} is not evaluated yet",
+        where=f"character {node.span[0] + 1}",
+        hint="docs/query.md lists what is.",
+    )

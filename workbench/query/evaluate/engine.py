@@ -1,0 +1,160 @@
+"""Expression + view + times -> result. Each node is evaluated once, for all steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench import config
+from workbench.errors import QueryError, QueryLimit
+from workbench.query.evaluate import aggregate, binary, functions, overtime
+from workbench.query.evaluate.context import Context, not_evaluated
+from workbench.query.evaluate.values import Scalar, Vector
+from workbench.query.index import label_index
+from workbench.query.promql import Node, nodes, parse
+from workbench.query.result import Result
+
+if TYPE_CHECKING:
+    from workbench.query.evaluate.loading import Loaded
+    from workbench.store import View
+
+_DEFAULT = config.Query()
+
+
+def instant(view: View, expr: str | Node, time_us: int, *, limits: config.Query = _DEFAULT) -> Result:
+    """Evaluate an expression at one time (int64 us since 1970).
+
+    The kind of the result is that of the expression. Raises QuerySyntaxError, NotEvaluated, QueryLimit, QueryError.
+    """
+    node = parse(expr) if isinstance(expr, str) else expr
+    context = _context(view, np.array([time_us], np.int64), 0, limits)
+    if isinstance(node, nodes.Text):
+        return Result.of_text(node.value, context.times_us, view.lake_version)
+    bare = node
+    while isinstance(bare, nodes.Paren):
+        bare = bare.expr
+    if isinstance(bare, nodes.Range):
+        return _matrix(overtime.samples(context, bare), view.lake_version)
+    return _result(_evaluate(context, node), context, "vector")
+
+
+def range_query(
+    view: View, expr: str | Node, start_us: int, end_us: int, step_us: int, *, limits: config.Query = _DEFAULT
+) -> Result:
+    """Evaluate an expression at start, start + step, … up to the end (all int64 us); the result is a matrix.
+
+    Raises QuerySyntaxError, NotEvaluated, QueryLimit, QueryError.
+    """
+    node = parse(expr) if isinstance(expr, str) else expr
+    if step_us <= 0:
+        raise QueryError("zero or negative query resolution step widths are not accepted", hint="Try a positive step.")
+    if end_us < start_us:
+        raise QueryError("end timestamp must not be before start time")
+    if (end_us - start_us) // step_us + 1 > limits.max_steps:
+        raise QueryLimit(
+            f"exceeded maximum resolution of {limits.max_steps:,} points per timeseries", hint="Take a longer step."
+        )
+    if node.type not in (nodes.SCALAR, nodes.VECTOR):
+        raise QueryError(f"invalid expression type {node.type!r} for range query, must be scalar or instant vector")
+    context = _context(view, np.arange(start_us, end_us + 1, step_us, dtype=np.int64), step_us, limits)
+    return _result(_evaluate(context, node), context, "matrix")
+
+
+def _context(view: View, times_us: np.ndarray, step_us: int, limits: config.Query) -> Context:
+    return Context(view, label_index(view), limits, times_us, step_us)
+
+
+def _evaluate(context: Context, node: Node) -> Scalar | Vector:
+    context.check_time()
+    match node:
+        case nodes.Number():
+            return Scalar(np.full(len(context.times_us), node.value))
+        case nodes.Paren():
+            return _evaluate(context, node.expr)
+        case nodes.Unary():
+            return _negated(_evaluate(context, node.expr), node.operator)
+        case nodes.Selector():
+            return overtime.instant_selector(context, node)
+        case nodes.Binary():
+            return binary.binary(node, _evaluate(context, node.left), _evaluate(context, node.right))
+        case nodes.Aggregation():
+            return _aggregation(context, node)
+        case nodes.Call():
+            return _call(context, node)
+    raise not_evaluated(f"a {node.type} here", node)
+
+
+def _aggregation(context: Context, node: nodes.Aggregation) -> Vector:
+    vector = _evaluate(context, node.expr)
+    assert isinstance(vector, Vector)
+    parameter: np.ndarray | str | None = None
+    if node.parameter is not None:
+        parameter = _text(node.parameter)
+        if parameter is None:
+            parameter = _evaluate(context, node.parameter).values
+    return aggregate.aggregate(context, node, vector, parameter)
+
+
+def _call(context: Context, node: nodes.Call) -> Scalar | Vector:
+    if node.function == "timestamp" and isinstance(node.args[0], nodes.Selector):
+        return overtime.timestamps(context, node.args[0]).without_name()
+    ranges = [arg for arg in node.args if arg.type == nodes.MATRIX]
+    if ranges:
+        found = [_evaluate(context, arg) for arg in node.args if arg.type == nodes.SCALAR]
+        parameters = [scalar.values for scalar in found]
+        vector = overtime.call(context, node, _bare(ranges[0]), parameters)
+        return functions.absent(ranges[0], vector.present) if node.function == "absent_over_time" else vector
+    args: list[functions.Argument] = []
+    for arg in node.args:
+        text = _text(arg)
+        args.append(_evaluate(context, arg) if text is None else text)
+    return functions.call(context, node, args)
+
+
+def _bare(node: Node) -> Node:
+    while isinstance(node, nodes.Paren):
+        node = node.expr
+    return node
+
+
+def _text(node: Node) -> str | None:
+    bare = _bare(node)
+    return bare.value if isinstance(bare, nodes.Text) else None
+
+
+def _negated(value: Scalar | Vector, operator: str) -> Scalar | Vector:
+    if operator == "+":
+        return value
+    if isinstance(value, Scalar):
+        return Scalar(-value.values)
+    return value.with_values(-value.values).without_name()
+
+
+def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:
+    version = context.view.lake_version
+    if isinstance(value, Scalar):
+        labels: list[dict[str, str]] = [{}]
+        present = np.ones((1, len(context.times_us)), bool)
+        return Result(
+            "scalar" if kind == "vector" else kind, labels, context.times_us, value.values[None, :], present, version
+        )
+    there = value.present.any(axis=1)
+    rows = np.flatnonzero(there)
+    if kind == "matrix":
+        rows = np.array(sorted(rows, key=lambda row: value.labels[row]), np.int64)
+    labels = [dict(value.labels[row]) for row in rows]
+    return Result(kind, labels, context.times_us, value.values[rows], value.present[rows], version)
+
+
+def _matrix(loaded: Loaded, lake_version: str) -> Result:
+    counts = np.diff(loaded.offsets)
+    rows = np.flatnonzero(counts)
+    times = np.unique(loaded.times_us)
+    values, present = np.zeros((len(rows), len(times))), np.zeros((len(rows), len(times)), bool)
+    for place, row in enumerate(rows):
+        part = slice(loaded.offsets[row], loaded.offsets[row + 1])
+        columns = np.searchsorted(times, loaded.times_us[part])
+        values[place, columns] = loaded.values[part]
+        present[place, columns] = True
+    return Result("matrix", [dict(loaded.labels[row]) for row in rows], times, values, present, lake_version)

@@ -1,0 +1,114 @@
+"""Selectors and functions of range vectors: what reads samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from workbench.query.evaluate.context import Context, not_evaluated
+from workbench.query.evaluate.loading import Loaded, is_stale, load
+from workbench.query.evaluate.values import Vector
+from workbench.query.promql.nodes import Call, Node, Range, Selector
+
+_REDUCTIONS = {
+    "sum_over_time": "SUM", "avg_over_time": "AVG", "min_over_time": "MIN", "max_over_time": "MAX",
+    "count_over_time": "COUNT", "last_over_time": "LAST", "first_over_time": "FIRST", "present_over_time": "PRESENT",
+    "stddev_over_time": "STDDEV", "stdvar_over_time": "STDVAR", "changes": "CHANGES", "resets": "RESETS",
+}  # fmt: skip
+_EXTRAPOLATED = {"rate": (True, True), "increase": (True, False), "delta": (False, False)}
+_KEEP_NAME = ("last_over_time", "first_over_time")
+
+RANGE_FUNCTIONS = frozenset(_REDUCTIONS) | frozenset(_EXTRAPOLATED) | {
+    "irate", "idelta", "quantile_over_time", "deriv", "predict_linear", "absent_over_time",
+}  # fmt: skip
+"""Functions of range vectors that are evaluated."""
+
+
+def instant_selector(context: Context, selector: Selector) -> Vector:
+    """The last sample of every series within the look-back, unless it is a staleness marker."""
+    loaded, last, present = _last(context, selector)
+    if not len(loaded.values):
+        return Vector(loaded.labels, np.zeros(present.shape), present)
+    return Vector(loaded.labels, np.where(present, loaded.values[last], 0.0), present)
+
+
+def timestamps(context: Context, selector: Selector) -> Vector:
+    """The time of the sample that `instant_selector` finds, in seconds since 1970."""
+    loaded, last, present = _last(context, selector)
+    if not len(loaded.values):
+        return Vector(loaded.labels, np.zeros(present.shape), present)
+    return Vector(loaded.labels, np.where(present, loaded.times_us[last] / 1e6, 0.0), present)
+
+
+def _last(context: Context, selector: Selector) -> tuple[Loaded, np.ndarray, np.ndarray]:
+    ends = context.ends_us(selector.when)
+    loaded = load(context, selector, ends, context.lookback_us)
+    lo, hi = _bounds(context, loaded, ends, context.lookback_us)
+    last = np.maximum(hi - 1, 0)
+    present = hi > lo
+    if len(loaded.values):
+        present &= ~is_stale(loaded.values)[last]
+    return loaded, last, present
+
+
+def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.ndarray]) -> Vector:
+    """A function of a range vector; `parameters` are its scalars, float64[k] each."""
+    name = node.function
+    if name not in RANGE_FUNCTIONS:
+        raise not_evaluated(f"{name}()", node)
+    if not isinstance(range_, Range):
+        raise not_evaluated("a subquery", range_)
+    selector = range_.selector
+    window = context.duration_us(range_.duration, positive=True)
+    ends = context.ends_us(selector.when)
+    loaded = load(context, selector, ends, window).without_stale()
+    lo, hi = _bounds(context, loaded, ends, window)
+    vector = _apply(name, loaded, lo, hi, ends, window, parameters, context)
+    return vector if name in _KEEP_NAME else vector.without_name()
+
+
+def samples(context: Context, node: Range) -> Loaded:
+    """The samples of a range vector at the only step of the query."""
+    window = context.duration_us(node.duration, positive=True)
+    return load(context, node.selector, context.ends_us(node.selector.when), window).without_stale()
+
+
+def _bounds(context: Context, loaded: Loaded, ends: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    context.count(len(loaded.labels) * len(ends))
+    if len(ends) == 1:
+        # What was loaded is the window: an instant query needs no kernel, hence no compiler.
+        return loaded.offsets[:-1, None], loaded.offsets[1:, None]
+    from workbench.query.evaluate import windows
+
+    return windows.bounds(loaded.times_us, loaded.offsets, ends, window)
+
+
+def _apply(
+    name: str,
+    loaded: Loaded,
+    lo: np.ndarray,
+    hi: np.ndarray,
+    ends: np.ndarray,
+    window: int,
+    parameters: Sequence[np.ndarray],
+    context: Context,
+) -> Vector:
+    from workbench.query.evaluate import windows
+
+    times, values = loaded.times_us, loaded.values
+    if name in _REDUCTIONS:
+        out, present = windows.over_time(getattr(windows, _REDUCTIONS[name]), values, lo, hi)
+    elif name in _EXTRAPOLATED:
+        counter, per_second = _EXTRAPOLATED[name]
+        out, present = windows.extrapolated(times, values, lo, hi, ends, window, counter, per_second)
+    elif name in ("irate", "idelta"):
+        out, present = windows.last_two(times, values, lo, hi, name == "irate")
+    elif name == "quantile_over_time":
+        out, present = windows.quantile_over_time(values, lo, hi, parameters[0])
+    elif name == "absent_over_time":
+        out, present = np.ones(lo.shape), hi > lo
+    else:
+        slope, intercept, present = windows.regression(times, values, lo, hi, context.times_us)
+        out = slope if name == "deriv" else intercept + slope * parameters[0]
+    return Vector(loaded.labels, out, present)

@@ -1,0 +1,149 @@
+"""Label matchers -> series: posting lists over the labels that PromQL sees, kept up with the registry."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.query.names import Labels, label_set, prometheus_labels, target_info
+from workbench.query.promql import Matcher
+
+if TYPE_CHECKING:
+    from workbench.store import Series, SeriesRegistry, View
+
+
+@dataclass
+class Row:
+    """One label set and the series ids behind it (several where their translation is the same).
+
+    `kind` is `float`, `histogram` (exponential, samples of type 1) or `info` (`target_info`: 1 wherever one of the ids
+    has a sample).
+    """
+
+    labels: Labels
+    ids: list[int]
+    kind: str
+
+
+class LabelIndex:
+    """Rows by label value. One per registry; `refresh` adds what was registered since. Thread-safe."""
+
+    def __init__(self, registry: SeriesRegistry) -> None:
+        self.rows: list[Row] = []
+        self._registry = registry
+        self._generation = 0
+        self._seen: set[int] = set()
+        self._row_of: dict[tuple[str, Labels], int] = {}
+        self._postings: dict[str, dict[str, list[int]]] = {}
+        self._metadata: dict[str, tuple[str, str, str]] = {}
+        self._lock = threading.Lock()
+
+    def refresh(self) -> LabelIndex:
+        """Take in what the registry has learned; cheap when that is nothing."""
+        generation = self._registry.generation
+        if generation != self._generation:
+            with self._lock:
+                for series in self._registry.since(self._generation):
+                    self._add(series)
+                self._generation = max(self._generation, generation)
+        return self
+
+    def select(self, matchers: Iterable[Matcher]) -> np.ndarray:
+        """Numbers of the rows that meet all matchers, ascending: int64[n]."""
+        with self._lock:
+            found: np.ndarray | None = None
+            # Equalities first: they cut the most and cost the least.
+            for matcher in sorted(matchers, key=lambda m: (m.operator != "=", m.negative)):
+                rows = self._matching(matcher)
+                found = rows if found is None else np.intersect1d(found, rows, assume_unique=True)
+                if not len(found):
+                    break
+            return np.arange(len(self.rows)) if found is None else found
+
+    def names(self) -> list[str]:
+        """All metric names, sorted."""
+        return self.values("__name__")
+
+    def labels(self) -> list[str]:
+        """All label names, sorted."""
+        with self._lock:
+            return sorted(self._postings)
+
+    def values(self, label: str, rows: np.ndarray | None = None) -> list[str]:
+        """All values of a label, sorted; of these rows only where they are given."""
+        with self._lock:
+            if rows is None:
+                return sorted(self._postings.get(label, {}))
+            return sorted({dict(self.rows[row].labels).get(label, "") for row in rows} - {""})
+
+    def metadata(self, name: str) -> tuple[str, str, str]:
+        """Type, unit and help text of a metric by its Prometheus name. Raises KeyError for a name that is not there."""
+        return self._metadata[name]
+
+    def _add(self, series: Series) -> None:
+        if series.id in self._seen:
+            return
+        self._seen.add(series.id)
+        identity = series.identity
+        labels = label_set(prometheus_labels(series))
+        kind = "histogram" if identity.type == "exponential_histogram" else "float"
+        self._put(labels, series.id, kind)
+        type_ = {"updowncounter": "gauge", "exponential_histogram": "histogram"}.get(identity.type, identity.type)
+        name = dict(labels).get("__name__", "")
+        self._metadata.setdefault(name, (type_, identity.unit, series.description))
+        if identity.convention == "otel" and kind == "float":
+            info = target_info(identity.resource)
+            if info:
+                self._put(info, series.id, "info")
+                self._metadata.setdefault("target_info", ("gauge", "", "Target metadata"))
+
+    def _put(self, labels: Labels, series_id: int, kind: str) -> None:
+        number = self._row_of.get((kind, labels))
+        if number is not None:
+            self.rows[number].ids.append(series_id)
+            return
+        number = self._row_of[(kind, labels)] = len(self.rows)
+        self.rows.append(Row(labels, [series_id], kind))
+        for name, value in labels:
+            self._postings.setdefault(name, {}).setdefault(value, []).append(number)
+
+    def _matching(self, matcher: Matcher) -> np.ndarray:
+        values = self._postings.get(matcher.label, {})
+        if not matcher.matches_empty():
+            return _union(self._hits(values, matcher))
+        # Rows without the label match: all but those whose value does not.
+        misses = self._hits(values, matcher, wanted=False)
+        return np.setdiff1d(np.arange(len(self.rows)), _union(misses), assume_unique=True)
+
+    def _hits(self, values: dict[str, list[int]], matcher: Matcher, wanted: bool = True) -> list[list[int]]:
+        exact = matcher.operator == ("=" if wanted else "!=")
+        if exact:
+            return [values[matcher.value]] if matcher.value in values else []
+        names = list(values)
+        return [values[names[number]] for number in np.flatnonzero(matcher.matches(names) == wanted)]
+
+
+_indexes: weakref.WeakKeyDictionary[SeriesRegistry, LabelIndex] = weakref.WeakKeyDictionary()
+_indexes_lock = threading.Lock()
+
+
+def label_index(view: View) -> LabelIndex:
+    """The index of a view's series, up to date."""
+    with _indexes_lock:
+        index = _indexes.get(view.registry)
+        if index is None:
+            index = _indexes[view.registry] = LabelIndex(view.registry)
+    return index.refresh()
+
+
+def _union(lists: Sequence[list[int]]) -> np.ndarray:
+    if len(lists) == 1:
+        return np.array(lists[0], np.int64)
+    if not lists:
+        return np.empty(0, np.int64)
+    return np.sort(np.concatenate([np.array(rows, np.int64) for rows in lists]))

@@ -1,0 +1,102 @@
+"""What a query answers, and the forms in which people take it: Prometheus' JSON, xarray, pandas, an Arrow table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.query.promql.text import format_float
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Result:
+    """`labels` of n series, `times_us` int64[k] (UTC), `values` float64[n, k], `present` bool[n, k].
+
+    `kind` is vector, matrix, scalar or string; a string has its words in `text`. `lake_version` names the newest sealed
+    state that was read ("" before the first seal).
+    """
+
+    kind: str
+    labels: list[dict[str, str]]
+    times_us: np.ndarray
+    values: np.ndarray
+    present: np.ndarray
+    lake_version: str
+    text: str = ""
+
+    @classmethod
+    def of_text(cls, text: str, times_us: np.ndarray, lake_version: str) -> Result:
+        """The result of a string literal."""
+        none = np.empty((0, len(times_us)))
+        return cls("string", [], times_us, none, none.astype(bool), lake_version, text)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to_prometheus(self) -> dict[str, Any]:
+        """The `data` member of Prometheus' API: `resultType` and `result`; times in seconds, values as text."""
+        if self.kind == "string":
+            return {"resultType": "string", "result": [_seconds(self.times_us[0]), self.text]}
+        if self.kind == "scalar":
+            return {"resultType": "scalar", "result": [_seconds(self.times_us[0]), format_float(self.values[0, 0])]}
+        times = [_seconds(time) for time in self.times_us.tolist()]
+        result: list[dict[str, Any]] = []
+        for row, labels in enumerate(self.labels):
+            columns = np.flatnonzero(self.present[row]).tolist()
+            values = self.values[row].tolist()
+            points = [[times[column], format_float(values[column])] for column in columns]
+            if self.kind == "vector":
+                result.append({"metric": labels, "value": points[0]})
+            else:
+                result.append({"metric": labels, "values": points})
+        return {"resultType": self.kind, "result": result}
+
+    def to_xarray(self) -> xr.DataArray:
+        """Dims `series`, `time`; each label is a coordinate along `series`. What is absent is NaN.
+
+        Times are UTC without a zone, as xarray holds them. A string cannot be an array: raises TypeError.
+        """
+        import xarray as xr
+
+        if self.kind == "string":
+            raise TypeError(f"the query answers a string: {self.text!r}")
+        names = sorted({name for labels in self.labels for name in labels})
+        coordinates: dict[str, Any] = {"time": self.times_us.astype("datetime64[us]").astype("datetime64[ns]")}
+        for name in names:
+            # A label may bear the name of a dimension.
+            own = f"label_{name}" if name in ("series", "time") else name
+            column = np.array([labels.get(name, "") for labels in self.labels], dtype=object)
+            coordinates[own] = ("series", column)
+        values = np.where(self.present, self.values, np.nan)
+        return xr.DataArray(values, coordinates, ("series", "time"), attrs={"lake_version": self.lake_version})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per point: a column per label, then `time` (UTC) and `value`."""
+        return self.to_table().to_pandas()
+
+    def to_table(self) -> pa.Table:
+        """One row per point: a text column per label, then `time` (timestamp[us, UTC]) and `value` (float64)."""
+        import pyarrow as pa
+
+        rows, columns = np.nonzero(self.present)
+        names = sorted({name for labels in self.labels for name in labels})
+        data: dict[str, pa.Array] = {}
+        for name in names:
+            own = f"label_{name}" if name in ("time", "value") else name
+            values = pa.array([labels.get(name, "") for labels in self.labels], pa.string())
+            data[own] = values.take(pa.array(rows))
+        data["time"] = pa.array(self.times_us[columns], pa.timestamp("us", tz="UTC"))
+        data["value"] = pa.array(self.values[rows, columns])
+        return pa.table(data)
+
+
+def _seconds(time_us: int) -> int | float:
+    whole, rest = divmod(int(time_us), 1_000_000)
+    return time_us / 1e6 if rest else whole
