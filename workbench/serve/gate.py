@@ -1,0 +1,141 @@
+"""The gate before every route of the addresses for people, HTTP and websocket alike: deny by default.
+
+In this order: exact Host; Origin; a path that means one thing; what is open (`/healthz`, `/readyz`, the sign-in page);
+cookie or token -> person -> role -> path. A proxied server that trusts the gate checks none of this itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from workbench import log
+from workbench.errors import AccessError, Forbidden, SignInRequired, WorkbenchError
+from workbench.serve import policy
+from workbench.serve.headers import Headers
+from workbench.serve.people import Person, Resolver
+from workbench.serve.signin import SignIn
+
+Scope = MutableMapping[str, Any]
+
+OPEN = frozenset({"/healthz", "/readyz"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    # Not `no-referrer`: with that a browser sends `Origin: null` with our own forms.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""What every answer carries unless its route set the header itself."""
+
+_log = log.get(__name__)
+
+
+class Gate:
+    """Pure ASGI; wraps `app`. `rules` are the policy of this address, `hosts` its exact `Host` values.
+
+    Routes find the person in `request.state.person`.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        resolver: Resolver,
+        *,
+        hosts: Iterable[str],
+        rules: Iterable[policy.Rule],
+        signin: SignIn,
+    ) -> None:
+        self._app = app
+        self._resolver = resolver
+        self._hosts = frozenset(hosts)
+        self._rules = tuple(rules)
+        self._signin = signin
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Let the request through to the routes, or answer it here."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope)
+        with log.request(headers.request_id) as request_id:
+            dressed = _with_headers(send, request_id)
+            try:
+                answer = await self._judge(scope, headers, receive)
+            except WorkbenchError as error:
+                if isinstance(error, AccessError):
+                    _log.info("refused", method=_method(scope), path=scope["path"], why=error.message)
+                answer = self._refusal(scope, headers, error)
+            if answer is None:
+                await self._app(scope, receive, dressed)
+            elif scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 4000 + answer.status_code})
+            else:
+                await answer(scope, receive, dressed)
+
+    async def _judge(self, scope: Scope, headers: Headers, receive: Any) -> Response | None:
+        """None lets it through. Raises SignInRequired or Forbidden."""
+        path, method = scope["path"], _method(scope)
+        if headers.host not in self._hosts:
+            raise Forbidden("this is not an address of the workbench", where="Host")
+        own = "https://" if scope["scheme"] in ("https", "wss") else "http://"
+        if headers.origin is not None and headers.origin != own + headers.host:
+            raise Forbidden("the request comes from a page of another origin", where="Origin")
+        if not policy.clean(path, scope.get("raw_path") or b""):
+            raise Forbidden("the path is written in more than one way", where="path")
+        if path in OPEN and method in SAFE:
+            return None
+        answer = await self._signin.answer(scope, headers, receive)
+        if answer is not None:
+            return answer
+        person = self._person(headers, method)
+        if not policy.allowed(self._rules, person.role, method, path):
+            raise Forbidden(f"the role {person.role} may not do that", where=f"{method} {path}")
+        scope["state"] = {**scope.get("state", {}), "person": person}
+        return None
+
+    def _person(self, headers: Headers, method: str) -> Person:
+        if headers.authorization is not None:
+            scheme, _, secret = headers.authorization.partition(" ")
+            if scheme.lower() != "bearer":
+                raise SignInRequired("only `Authorization: Bearer TOKEN` is understood", where="Authorization")
+            return self._resolver.token(secret.strip())
+        session = headers.cookie(self._signin.cookie)
+        # The lookup reads SQLite (0.1 ms) on the event loop, at most once a second for each session.
+        person = self._resolver.session(session) if session else None
+        if person is None:
+            raise SignInRequired("nobody is signed in", hint="`workbench open` prints a sign-in link.")
+        if method not in SAFE and headers.origin is None:
+            raise Forbidden("a request that a cookie authorises must name its origin", where="Origin")
+        return person
+
+    def _refusal(self, scope: Scope, headers: Headers, error: WorkbenchError) -> Response:
+        if scope["type"] == "http" and headers.navigation and error.where != "Host":
+            return self._signin.page(error, next_path=scope["path"], query=scope.get("query_string", b""))
+        extra = {"www-authenticate": "Bearer"} if error.status == 401 else None
+        return JSONResponse(error.as_dict(), status_code=error.status, headers=extra)
+
+
+def _method(scope: Scope) -> str:
+    return str(scope["method"]) if scope["type"] == "http" else "WEBSOCKET"
+
+
+def _with_headers(send: Any, request_id: str) -> Any:
+    async def dressed(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            present = {name.lower() for name, _ in message.get("headers", [])}
+            wanted = {**HEADERS, "x-request-id": request_id}
+            added = [(n.encode(), v.encode()) for n, v in wanted.items() if n.encode() not in present]
+            message = {**message, "headers": [*message.get("headers", []), *added]}
+        await send(message)
+
+    return dressed

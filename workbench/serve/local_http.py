@@ -1,0 +1,33 @@
+"""Ask a process of this machine one question over HTTP, without a client library and never through a proxy."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+TIMEOUT_SECONDS = 2.0
+
+
+async def get(address: Path | tuple[str, int], path: str) -> tuple[int, bytes]:
+    """(status, body) of `GET path` at a unix socket or a (host, port); status 0 where nobody answers in time."""
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return await _get(address, path)
+    except (OSError, ValueError, EOFError, TimeoutError):
+        return 0, b""
+
+
+async def _get(address: Path | tuple[str, int], path: str) -> tuple[int, bytes]:
+    if isinstance(address, Path):
+        reader, writer = await asyncio.open_unix_connection(str(address))
+        host = "localhost"
+    else:
+        reader, writer = await asyncio.open_connection(*address)
+        host = f"{address[0]}:{address[1]}"
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        return int(head.split(None, 2)[1]) if head else 0, body
+    finally:
+        writer.close()

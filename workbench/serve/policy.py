@@ -1,0 +1,73 @@
+"""Who may do what on the addresses for people: the roles table of the contracts, as data.
+
+A path that no rule names is denied to everybody, whatever their role, so a new page is closed until it stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+VIEWERS = frozenset({"viewer", "analyst", "operator", "admin"})
+ANALYSTS = frozenset({"analyst", "admin"})
+OPERATORS = frozenset({"operator", "admin"})
+ADMINS = frozenset({"admin"})
+
+READ = frozenset({"GET", "HEAD"})
+QUERY = READ | {"POST"}  # Prometheus' clients send long queries as a form; it changes nothing
+WRITE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`roles` may use `methods` on `path` alone, or on all that begins with it where `tree` is set."""
+
+    path: str
+    methods: frozenset[str]
+    roles: frozenset[str]
+    tree: bool = False
+
+    def covers(self, path: str) -> bool:
+        """Whether this rule speaks about `path`."""
+        return path.startswith(self.path) if self.tree else path == self.path
+
+
+MAIN = (
+    Rule("/", READ, VIEWERS),
+    Rule("/live/", READ, VIEWERS, tree=True),
+    Rule("/reports", READ, VIEWERS),
+    Rule("/reports/", READ, VIEWERS, tree=True),
+    Rule("/alerts", READ, VIEWERS),
+    Rule("/static/", READ, VIEWERS, tree=True),
+    Rule("/favicon.ico", READ, VIEWERS),
+    Rule("/metrics", READ, VIEWERS),
+    Rule("/api/v1/query", QUERY, VIEWERS),
+    Rule("/api/v1/query_range", QUERY, VIEWERS),
+    Rule("/api/v1/series", QUERY, VIEWERS),
+    Rule("/api/v1/labels", QUERY, VIEWERS),
+    Rule("/api/v1/label/", READ, VIEWERS, tree=True),
+    Rule("/api/v1/metadata", READ, VIEWERS),
+    Rule("/api/v1/rules", READ, VIEWERS),
+    Rule("/api/v1/alerts", READ, VIEWERS),
+    Rule("/api/v1/status/", READ, VIEWERS, tree=True),
+)
+
+NOTEBOOK = (Rule("/reports/", READ, VIEWERS, tree=True),)
+"""The second origin, which serves what notebooks made."""
+
+
+def allowed(rules: Iterable[Rule], role: str, method: str, path: str) -> bool:
+    """Whether a rule lets `role` use `method` on `path`; a websocket's method is `WEBSOCKET`."""
+    return any(role in rule.roles and method in rule.methods and rule.covers(path) for rule in rules)
+
+
+def clean(path: str, raw_path: bytes) -> bool:
+    """Whether a path means one thing to everybody: no dot segments, double, encoded or back slashes, no NUL.
+
+    A router behind the gate that reads such a path otherwise than the gate does would open what the gate closed.
+    """
+    segments = path.split("/")
+    if not path.startswith("/") or "\\" in path or "\0" in path or "" in segments[1:-1]:
+        return False
+    lowered = raw_path.lower()
+    return "." not in segments and ".." not in segments and b"%2f" not in lowered and b"%5c" not in lowered

@@ -1,0 +1,116 @@
+"""Signing in and out: the one page that is open to everybody.
+
+A link is `/signin#SECRET`. What stands after `#` is never sent in a request line or a Referer, so it reaches no log; a
+script of the page posts it as a form. Without scripts the person pastes the link into the same form.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import MutableMapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import sqlalchemy as sa
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from workbench.errors import InputError, SignInRequired, TooLarge, WorkbenchError
+from workbench.serve import people
+from workbench.serve.headers import Headers
+
+PAGE = Path(__file__).parent / "signin_page"
+FILES = {"/signin/signin.css": "text/css", "/signin/signin.js": "text/javascript"}
+MAX_FORM_BYTES = 8192
+
+
+class SignIn:
+    """The sign-in page of one address. The cookie's name holds the port, as browsers do not keep ports apart."""
+
+    def __init__(self, engine: sa.Engine, resolver: people.Resolver, *, port: int, secure: bool = False) -> None:
+        self.cookie = f"workbench_{port}"
+        self._engine = engine
+        self._resolver = resolver
+        self._secure = secure
+
+    async def answer(self, scope: MutableMapping[str, Any], headers: Headers, receive: Any) -> Response | None:
+        """The answer to a request for the sign-in page, its files, or signing in or out; None for all else."""
+        if scope["type"] != "http":
+            return None
+        path, method = scope["path"], scope["method"]
+        if path == "/signin" and method in ("GET", "HEAD"):
+            return self.page(None, status=200)
+        if path in FILES and method in ("GET", "HEAD"):
+            return Response(_file(path), media_type=FILES[path])
+        if path == "/signin" and method == "POST":
+            return await self._sign_in(await _form(receive))
+        if path == "/signout" and method == "POST" and headers.origin is not None:
+            return await self._sign_out(headers.cookie(self.cookie))
+        return None
+
+    def page(
+        self, error: WorkbenchError | None, *, next_path: str = "/", query: bytes = b"", status: int = 0
+    ) -> HTMLResponse:
+        """The page, with what went wrong; the person lands on `next_path` after signing in."""
+        target = next_path + (f"?{query.decode('latin-1')}" if query else "")
+        message = "" if error is None else f"{error.message[:1].upper()}{error.message[1:]}."
+        text = (
+            _file("signin.html")
+            .decode()
+            .replace("{{message}}", html.escape(message))
+            .replace("{{next}}", html.escape(target, quote=True))
+        )
+        return HTMLResponse(text, status_code=status or (error.status if error else 200))
+
+    async def _sign_in(self, form: dict[str, str]) -> Response:
+        secret = form.get("link", "").rpartition("#")[2].strip()
+        try:
+            session = await run_in_threadpool(people.use_link, self._engine, secret)
+        except SignInRequired as error:
+            return self.page(error)
+        answer = RedirectResponse(local_path(form.get("next", "/")), status_code=303)
+        answer.set_cookie(
+            self.cookie,
+            session,
+            max_age=people.SESSION_SECONDS,
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
+        )
+        return answer
+
+    async def _sign_out(self, session: str | None) -> Response:
+        if session:
+            await run_in_threadpool(people.sign_out, self._engine, session)
+            self._resolver.forget()
+        answer = RedirectResponse("/signin", status_code=303, headers={"clear-site-data": '"cache", "storage"'})
+        answer.delete_cookie(self.cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
+        return answer
+
+
+def local_path(target: str) -> str:
+    """`target` if it is a path on this very address, else `/`: a form must not send people elsewhere."""
+    inside = target.startswith("/") and not target.startswith("//") and target.isprintable() and "\\" not in target
+    return target if inside else "/"
+
+
+@cache
+def _file(name: str) -> bytes:
+    return (PAGE / Path(name).name).read_bytes()
+
+
+async def _form(receive: Any) -> dict[str, str]:
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InputError("the form ended early")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_FORM_BYTES:
+            raise TooLarge("the form is too large", where="/signin")
+    return {key: values[0] for key, values in parse_qs(body.decode("utf-8", "replace")).items()}
