@@ -1,1 +1,29 @@
-""""""
+"""The doors for machines: OTLP, Prometheus remote write, CloudEvents, and the import of files."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.ingest.callers import ANONYMOUS, Authorize, Caller, Knock
+    from workbench.ingest.http import http_app
+    from workbench.ingest.receiver import Outcome, Receiver
+
+_HOMES = {
+    "ANONYMOUS": "callers",
+    "Authorize": "callers",
+    "Caller": "callers",
+    "Knock": "callers",
+    "Outcome": "receiver",
+    "Receiver": "receiver",
+    "http_app": "http",
+}
+
+__all__ = ["ANONYMOUS", "Authorize", "Caller", "Knock", "Outcome", "Receiver", "http_app"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"workbench.ingest.{_HOMES[name]}"), name)
+    raise AttributeError(f"workbench.ingest has no {name}")

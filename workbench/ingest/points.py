@@ -1,0 +1,114 @@
+"""What every decoder of samples hands on: keys, times and a way to make rows, before anything is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from workbench.ingest.refusals import Refusal
+from workbench.schema import KINDS, STALE_NAN_BITS, TIME
+from workbench.store import Identity
+
+
+class Member(NamedTuple):
+    """A series as its sender describes it."""
+
+    identity: Identity
+    description: str
+    scope: str
+
+
+@dataclass
+class Rows:
+    """Rows of `samples` as columns; `bits` are those of the doubles, 0 in `starts_us` means none.
+
+    `histograms` and `exemplars` map the number of a row to a value of the schema's struct.
+    """
+
+    series: np.ndarray
+    times_us: np.ndarray
+    bits: np.ndarray
+    starts_us: np.ndarray
+    stale: np.ndarray
+    histograms: dict[int, dict[str, Any] | None] = field(default_factory=dict)
+    exemplars: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def batch(self) -> pa.RecordBatch:
+        """As a batch of `samples`."""
+        schema = KINDS["samples"].schema
+        n = len(self.series)
+        types = np.zeros(n, np.int8)
+        types[list(self.histograms)] = 1
+        bits = np.where(self.stale, np.uint64(STALE_NAN_BITS), self.bits)
+        columns = [
+            pa.array(self.series, pa.int64()),
+            pa.array(self.times_us, pa.int64()).view(TIME),
+            pa.array(types),
+            pa.array(bits.view(np.float64), mask=types == 1, from_pandas=False),
+            pa.array(self.stale),
+            pa.array(self.starts_us, pa.int64(), mask=self.starts_us == 0).view(TIME),
+            _sparse(self.histograms, n, schema.field("histogram").type),
+            _sparse(self.exemplars, n, schema.field("exemplar").type),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _sparse(values: dict[int, Any], n: int, kind: pa.DataType) -> pa.Array:
+    if not values:
+        return pa.nulls(n, kind)
+    return pa.array([values.get(i) for i in range(n)], kind)
+
+
+@dataclass
+class OddPoint:
+    """A point of a rare kind, decoded one by one: its series with a double's bits or a histogram each.
+
+    `group` is the number of the point in its request.
+    """
+
+    group: int
+    members: list[Member] | Refusal
+    values: list[np.uint64 | dict[str, Any] | None]
+    start_us: int = 0
+    stale: bool = False
+    exemplar: dict[str, Any] | None = None
+
+
+@dataclass
+class Decoded:
+    """A request of n points.
+
+    - `words`, `starts`: a key of `ByteTable` for each group of series.
+    - `groups` (int64[n]): the group a point belongs to, -1 if it is one of `odd`; `times_us` (int64[n], 0 = none).
+    - `refused`: reason -> mask (bool[n]) of the points that the decoder refuses already.
+    - `members(group)` decodes who the series of a group are; `describe(point)` shows a point to a person.
+    - `rows(points, first, members)`: rows of the accepted points, whose series begin at `first` in the array `members`.
+    """
+
+    words: np.ndarray
+    starts: np.ndarray
+    groups: np.ndarray
+    times_us: np.ndarray
+    refused: dict[str, np.ndarray]
+    members: Callable[[int], list[Member] | Refusal]
+    rows: Callable[[np.ndarray, np.ndarray, np.ndarray], Rows]
+    describe: Callable[[int], str]
+    odd: list[OddPoint] = field(default_factory=list)
+
+
+def join_rows(parts: list[Rows]) -> Rows:
+    """Several blocks of rows as one."""
+    if len(parts) == 1:
+        return parts[0]
+    names = ("series", "times_us", "bits", "starts_us", "stale")
+    joined = Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    base = 0
+    for part in parts:
+        joined.histograms.update({base + i: v for i, v in part.histograms.items()})
+        joined.exemplars.update({base + i: v for i, v in part.exemplars.items()})
+        base += len(part.series)
+    return joined

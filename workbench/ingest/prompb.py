@@ -1,0 +1,77 @@
+"""The messages of Prometheus remote write 1.0, built at import time from a table of their fields.
+
+Source: prometheus/prompb/remote.proto and types.proto. The columns of a request are read by `write_scan`; these
+classes serve what is rare: labels seen for the first time, native histograms, odd encodings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+_PACKAGE = "workbench.prometheus"
+
+# message -> field -> (number, type, repeated); a type with a capital is a message, "count/…" names a oneof.
+_MESSAGES: dict[str, dict[str, tuple[int, str, bool]]] = {
+    "Label": {"name": (1, "string", False), "value": (2, "string", False)},
+    "Sample": {"value": (1, "double", False), "timestamp": (2, "int64", False)},
+    "Exemplar": {"labels": (1, "Label", True), "value": (2, "double", False), "timestamp": (3, "int64", False)},
+    "BucketSpan": {"offset": (1, "sint32", False), "length": (2, "uint32", False)},
+    "Histogram": {
+        "count_int": (1, "uint64", False),
+        "count_float": (2, "double", False),
+        "sum": (3, "double", False),
+        "schema": (4, "sint32", False),
+        "zero_threshold": (5, "double", False),
+        "zero_count_int": (6, "uint64", False),
+        "zero_count_float": (7, "double", False),
+        "negative_spans": (8, "BucketSpan", True),
+        "negative_deltas": (9, "sint64", True),
+        "negative_counts": (10, "double", True),
+        "positive_spans": (11, "BucketSpan", True),
+        "positive_deltas": (12, "sint64", True),
+        "positive_counts": (13, "double", True),
+        "reset_hint": (14, "int32", False),
+        "timestamp": (15, "int64", False),
+        "custom_values": (16, "double", True),
+    },
+    "TimeSeries": {
+        "labels": (1, "Label", True),
+        "samples": (2, "Sample", True),
+        "exemplars": (3, "Exemplar", True),
+        "histograms": (4, "Histogram", True),
+    },
+    "WriteRequest": {"timeseries": (1, "TimeSeries", True)},
+}
+_ONEOFS = {"Histogram": {"count": ("count_int", "count_float"), "zero_count": ("zero_count_int", "zero_count_float")}}
+
+
+def _build() -> dict[str, Any]:
+    file = descriptor_pb2.FileDescriptorProto(name="workbench/prompb.proto", package=_PACKAGE, syntax="proto3")
+    types = descriptor_pb2.FieldDescriptorProto
+    for message, fields in _MESSAGES.items():
+        body = file.message_type.add(name=message)
+        for name, (number, kind, repeated) in fields.items():
+            label = types.LABEL_REPEATED if repeated else types.LABEL_OPTIONAL
+            entry = body.field.add(name=name, number=number, label=label)
+            if kind[0].isupper():
+                entry.type = types.TYPE_MESSAGE
+                entry.type_name = f".{_PACKAGE}.{kind}"
+            else:
+                entry.type = getattr(types, f"TYPE_{kind.upper()}")
+        for index, (oneof, members) in enumerate(_ONEOFS.get(message, {}).items()):
+            body.oneof_decl.add(name=oneof)
+            for entry in body.field:
+                if entry.name in members:
+                    entry.oneof_index = index
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    names = {name: pool.FindMessageTypeByName(f"{_PACKAGE}.{name}") for name in _MESSAGES}
+    return {name: message_factory.GetMessageClass(descriptor) for name, descriptor in names.items()}
+
+
+_CLASSES = _build()
+WriteRequest = _CLASSES["WriteRequest"]
+TimeSeries = _CLASSES["TimeSeries"]
+Histogram = _CLASSES["Histogram"]

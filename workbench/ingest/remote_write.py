@@ -1,0 +1,199 @@
+"""Prometheus remote write 1.0: snappy block, WriteRequest, labels as the series' identity.
+
+Source: https://prometheus.io/docs/specs/prw/remote_write_spec/. Series keep their Prometheus names (convention
+`prometheus`, type unknown: the protocol does not say it beside the sample). Exemplars and metadata are not kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf.message import DecodeError
+
+from workbench.errors import InputError, TooLarge
+from workbench.ingest.points import Decoded, Member, OddPoint, Rows
+from workbench.ingest.prompb import TimeSeries, WriteRequest
+from workbench.ingest.refusals import Refusal
+from workbench.ingest.write_scan import WriteColumns, scan_write
+from workbench.schema import STALE_NAN_BITS
+from workbench.store import Identity
+
+MAX_BUCKETS = 4096
+"""Of one native histogram. Spans may skip any distance; dense counts must not follow them for ever."""
+
+MAX_TIME_MS = 2**53
+"""Time stamps beyond are nonsense and would overflow as microseconds; cut to this, they are refused by the window."""
+
+
+def unsnap(body: bytes, max_bytes: int) -> bytes:
+    """Expand a snappy block. Raises TooLarge where it declares more than `max_bytes`, InputError where it is broken."""
+    size = shift = 0
+    for byte in body[:5]:
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    else:
+        raise InputError("not a snappy block: its length is cut off", where=f"byte {len(body[:5])}")
+    if size > max_bytes:
+        raise TooLarge(f"the block expands to {size} bytes, over {max_bytes}", hint="Send fewer samples per request.")
+    if size == 0 and len(body) == 1:
+        return b""
+    try:
+        return pa.decompress(body, decompressed_size=size, codec="snappy", asbytes=True)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError("not a snappy block", where="body", hint="Remote write 1.0 uses the block format.") from error
+
+
+def decode_write(message: bytes) -> Decoded:
+    """The points of a WriteRequest; raises InputError that names the byte where it breaks."""
+    columns = scan_write(message)
+    if columns is None:
+        message = _canonical(message)
+        columns = scan_write(message)
+        if columns is None:
+            raise InputError("the remote-write message has a form that is not readable")
+    times_us = np.clip(columns.times_ms, -MAX_TIME_MS, MAX_TIME_MS) * 1000
+    odd, odd_times = _native_histograms(message) if columns.histograms else ([], [])
+    for position, point in enumerate(odd):
+        point.group = len(times_us) + position
+    labels = _Labels(columns)
+
+    def rows(points: np.ndarray, first: np.ndarray, members: np.ndarray) -> Rows:
+        bits = columns.bits[points]
+        return Rows(
+            members[first], times_us[points], bits, np.zeros(len(points), np.int64), bits == np.uint64(STALE_NAN_BITS)
+        )
+
+    def describe(point: int) -> str:
+        return labels.text(int(columns.series[point])) if point < len(columns.series) else "native histogram"
+
+    return Decoded(
+        words=columns.words,
+        starts=columns.key_starts,
+        groups=np.concatenate([columns.series, np.full(len(odd), -1, np.int64)]),
+        times_us=np.concatenate([times_us, np.array(odd_times, np.int64)]),
+        refused={},
+        members=labels.members,
+        rows=rows,
+        describe=describe,
+        odd=odd,
+    )
+
+
+def _canonical(message: bytes) -> bytes:
+    try:
+        request = WriteRequest.FromString(message)
+    except DecodeError as error:
+        raise InputError("the remote-write message is malformed") from error
+    request.DiscardUnknownFields()
+    return request.SerializeToString()
+
+
+class _Labels:
+    """Who the series of a request are, read from their keys when somebody asks."""
+
+    def __init__(self, columns: WriteColumns) -> None:
+        self._columns = columns
+
+    def _message(self, series: int) -> Any:
+        start, end = self._columns.key_starts[series : series + 2]
+        size = int(self._columns.words[start])
+        return TimeSeries.FromString(self._columns.words[start + 1 : end].tobytes()[:size])
+
+    def members(self, series: int) -> list[Member] | Refusal:
+        """The one series of a group."""
+        try:
+            return members_of(self._message(series).labels)
+        except DecodeError:
+            return Refusal("bad_label", where=f"series {series + 1} of the request")
+
+    def text(self, series: int) -> str:
+        """Labels as Prometheus writes them."""
+        try:
+            return label_text({label.name: label.value for label in self._message(series).labels})
+        except DecodeError:
+            return f"series {series + 1} of the request"
+
+
+def label_text(labels: dict[str, str]) -> str:
+    """`name{label="value",…}`, for people."""
+    inner = ",".join(f'{name}="{value[:256]}"' for name, value in sorted(labels.items()) if name != "__name__")
+    return f"{labels.get('__name__', '')}{{{inner}}}"
+
+
+def members_of(labels: Any) -> list[Member] | Refusal:
+    """Identity of a Prometheus label set (objects with `name` and `value`); an empty value is no label."""
+    pairs = {label.name: label.value for label in labels}
+    if len(pairs) != len(labels) or "" in pairs:
+        return Refusal("bad_label", where=label_text(pairs))
+    name = pairs.pop("__name__", "")
+    if not name:
+        return Refusal("no_name", where=label_text(pairs))
+    attributes = tuple(sorted((key, value) for key, value in pairs.items() if value))
+    return [Member(Identity("prometheus", name, "unknown", "", "", (), attributes), "", "")]
+
+
+def _native_histograms(message: bytes) -> tuple[list[OddPoint], list[int]]:
+    """Native histograms of the request and their times."""
+    found, times_us = [], []
+    try:
+        request = WriteRequest.FromString(message)
+    except DecodeError as error:
+        raise InputError("the remote-write message is malformed") from error
+    for series in request.timeseries:
+        members = members_of(series.labels) if series.histograms else []
+        for histogram in series.histograms:
+            stale = np.float64(histogram.sum).view(np.uint64) == STALE_NAN_BITS
+            value = None if stale else native_histogram(histogram)
+            refused = Refusal("unsupported_histogram", where=f"schema {histogram.schema}")
+            who = members if stale or value is not None else refused
+            found.append(OddPoint(0, who, [value], stale=bool(stale)))
+            times_us.append(max(-MAX_TIME_MS, min(MAX_TIME_MS, histogram.timestamp)) * 1000)
+    return found, times_us
+
+
+def native_histogram(histogram: Any) -> dict[str, Any] | None:
+    """A prompb Histogram as the schema's native histogram; None for forms that are not kept.
+
+    Prometheus' bucket i ends where OpenTelemetry's bucket i - 1 ends, and its counts are deltas along the buckets.
+    """
+    if not -4 <= histogram.schema <= 8 or histogram.WhichOneof("count") == "count_float":
+        return None
+    positive = _dense(histogram.positive_spans, histogram.positive_deltas)
+    negative = _dense(histogram.negative_spans, histogram.negative_deltas)
+    if positive is None or negative is None or max(histogram.count_int, histogram.zero_count_int) >= 2**63:
+        return None
+    return {
+        "scale": histogram.schema,
+        "count": histogram.count_int,
+        "sum": histogram.sum,
+        "zero_threshold": histogram.zero_threshold,
+        "zero_count": histogram.zero_count_int,
+        "positive_offset": positive[0],
+        "positive_counts": positive[1],
+        "negative_offset": negative[0],
+        "negative_counts": negative[1],
+    }
+
+
+def _dense(spans: Any, deltas: Any) -> tuple[int, list[int]] | None:
+    """(offset, counts of all buckets from there on); None if spans and deltas do not fit or reach too far."""
+    if sum(span.length for span in spans) != len(deltas):
+        return None
+    counts: list[int] = []
+    running, position = 0, 0
+    for number, span in enumerate(spans):
+        gap = span.offset if number else 0
+        if gap < 0 or len(counts) + gap + span.length > MAX_BUCKETS:
+            return None
+        counts.extend([0] * gap)
+        for _ in range(span.length):
+            running += deltas[position]
+            position += 1
+            if not 0 <= running < 2**63:
+                return None
+            counts.append(running)
+    return (spans[0].offset - 1 if spans else 0), counts

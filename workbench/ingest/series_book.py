@@ -1,0 +1,145 @@
+"""From the bytes that name a series to its id: a cache in front of the registry, and who may write to what."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.config import Ingest
+from workbench.ingest.byte_table import MISSING, ByteTable
+from workbench.ingest.callers import ANONYMOUS, Caller
+from workbench.ingest.identity_rules import check_identity
+from workbench.ingest.points import Decoded, Member
+from workbench.ingest.refusals import Refusal
+
+if TYPE_CHECKING:
+    from workbench.store import Writer
+
+
+MAX_KEYS = 2**20
+MAX_KEY_BYTES = 256 * 2**20
+REFUSED = -1
+
+
+class SeriesBook:
+    """Resolves the groups of a decoded request to ids, registering what is new; one for all doors, thread-safe.
+
+    Callers with a token and anonymous ones have a cache each: being in it means that this kind of caller may write to
+    the series. The anonymous one is forgotten whenever somebody with a token takes a series over.
+    """
+
+    def __init__(self, writer: Writer, limits: Ingest) -> None:
+        self._writer = writer
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._known = {anonymous: _Cache() for anonymous in (False, True)}
+        self._generation = 0
+
+    def resolve(
+        self, decoded: Decoded, groups: np.ndarray, caller: Caller
+    ) -> tuple[np.ndarray, np.ndarray, dict[int, Refusal]]:
+        """Where the series of each group begin in an array of ids -> (int64[groups], ids, refusals by group).
+
+        `groups` (int64, unique): those that are wanted. The others, and the refused, have REFUSED.
+        """
+        with self._lock:
+            self._follow()
+            cache = self._known[caller.anonymous]
+            if cache.table.crowded:
+                cache.clear()
+            first = cache.table.find(decoded.words, decoded.starts)
+            wanted = groups[first[groups] == MISSING]
+            refusals: dict[int, Refusal] = {}
+            if len(wanted):
+                described = [decoded.members(int(group)) for group in wanted]
+                for group, ids in zip(wanted.tolist(), self._enter(described, caller), strict=True):
+                    if isinstance(ids, Refusal):
+                        refusals[group] = ids
+                    else:
+                        key = decoded.words[decoded.starts[group] : decoded.starts[group + 1]]
+                        first[group] = cache.remember(key, ids)
+            return first, cache.members, refusals
+
+    def enter(self, described: Sequence[list[Member] | Refusal], caller: Caller) -> list[list[int] | Refusal]:
+        """Ids of the series of each group, as `resolve`, for groups that have no key."""
+        with self._lock:
+            return self._enter(described, caller)
+
+    def _enter(self, described: Sequence[list[Member] | Refusal], caller: Caller) -> list[list[int] | Refusal]:
+        registry = self._writer.view.registry
+        room = self._limits.max_series - len(registry)
+        quota = self._limits.max_anonymous_series - registry.anonymous if caller.anonymous else room
+        answers: list[list[int] | Refusal] = []
+        accepted: list[Member] = []
+        fresh: set[object] = set()
+        for members in described:
+            refusal = members if isinstance(members, Refusal) else self._check(members, caller)
+            if refusal is None and isinstance(members, list):
+                new = {m.identity for m in members if registry.find(m.identity) is None} - fresh
+                if len(fresh) + len(new) > room:
+                    refusal = Refusal("series_limit", where=members[0].identity.name)
+                elif len(fresh) + len(new) > quota:
+                    refusal = Refusal("anonymous_quota", where=members[0].identity.name)
+                else:
+                    fresh |= new
+                    answers.append(list(range(len(accepted), len(accepted) + len(members))))
+                    accepted.extend(members)
+                    continue
+            assert refusal is not None
+            answers.append(refusal)
+        ids = self._writer.register([tuple(member) for member in accepted], caller.source) if accepted else []
+        return [answer if isinstance(answer, Refusal) else [ids[i] for i in answer] for answer in answers]
+
+    def _check(self, members: Iterable[Member], caller: Caller) -> Refusal | None:
+        for number, member in enumerate(members):
+            if number == 0:  # the members of a group differ in part and bound alone
+                refusal = check_identity(member.identity, self._limits, anonymous=caller.anonymous)
+                if refusal is not None:
+                    return refusal
+            if caller.anonymous:
+                known = self._writer.view.registry.find(member.identity)
+                if known is not None and known.source != ANONYMOUS:
+                    return Refusal("owned_series", where=member.identity.name)
+        return None
+
+    def _follow(self) -> None:
+        registry = self._writer.view.registry
+        if registry.generation == self._generation:
+            return
+        cache = self._known[True]
+        taken = (series.id for series in registry.since(self._generation) if series.source != ANONYMOUS)
+        self._generation = registry.generation
+        if not cache.ids.isdisjoint(taken):
+            cache.clear()
+
+
+class _Cache:
+    """Keys of groups -> where their series begin in `members`."""
+
+    def __init__(self) -> None:
+        self.table = ByteTable(max_keys=MAX_KEYS, max_bytes=MAX_KEY_BYTES)
+        self.clear()
+
+    def clear(self) -> None:
+        self.table.clear()
+        self.ids: set[int] = set()
+        self._space = np.empty(1024, np.int64)
+        self._used = 0
+
+    @property
+    def members(self) -> np.ndarray:
+        return self._space[: self._used]
+
+    def remember(self, key: np.ndarray, ids: list[int]) -> int:
+        """Where these ids begin in `members` from now on."""
+        start = self._used
+        if start + len(ids) > len(self._space):
+            self._space = np.concatenate([self._space, np.empty(len(self._space) + len(ids), np.int64)])
+        self._space[start : start + len(ids)] = ids
+        self._used += len(ids)
+        self.ids.update(ids)
+        self.table.put(key, start)
+        return start
