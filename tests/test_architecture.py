@@ -22,7 +22,8 @@ FLOORS = {
 }  # fmt: skip
 BESIDE = {
     "collect": {"config", "errors", "log"},
-    "simulate": {"schema", "config", "errors", "log", "store"},
+    # It sends as any monitored program does: through the collectors' delivery.
+    "simulate": {"schema", "config", "errors", "log", "store", "collect"},
 }
 GROUND = {"schema", "config", "errors", "log"}
 # serve starts the processes that the command line asks for; they are one floor with one direction.

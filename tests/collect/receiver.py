@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest, ExportMetricsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 
 
 class OtlpReceiver:
@@ -27,7 +30,9 @@ class OtlpReceiver:
                     status, headers, content = receiver.answers.pop(0) if receiver.answers else (200, {}, b"")
                     if status == 200:
                         receiver.requests.append(ExportMetricsServiceRequest.FromString(body))
-                    receiver.headers.append({"path": self.path, "status": str(status), **{k.lower(): v for k, v in self.headers.items()}})
+                    receiver.headers.append(
+                        {"path": self.path, "status": str(status), **{k.lower(): v for k, v in self.headers.items()}}
+                    )
                     receiver.changed.notify_all()
                 self.send_response(status)
                 for name, value in headers.items():
@@ -48,7 +53,9 @@ class OtlpReceiver:
     def wait(self, condition: object, timeout_seconds: float = 20.0) -> None:
         """Wait until `condition()` holds; it is asked after every request."""
         with self.changed:
-            assert self.changed.wait_for(condition, timeout_seconds), f"{len(self.requests)} requests, {self.headers[-3:]}"  # type: ignore[arg-type]
+            assert self.changed.wait_for(condition, timeout_seconds), (
+                f"{len(self.requests)} requests, {self.headers[-3:]}"
+            )  # type: ignore[arg-type]
 
     def close(self) -> None:
         self._server.shutdown()
@@ -62,7 +69,9 @@ def partial_success(rejected: int, message: str) -> bytes:
     return answer.SerializeToString()
 
 
-def points(requests: list[ExportMetricsServiceRequest]) -> list[tuple[dict[str, str], str, str, dict[str, str], float, int]]:
+def points(
+    requests: list[ExportMetricsServiceRequest],
+) -> list[tuple[dict[str, str], str, str, dict[str, str], float, int]]:
     """(resource, metric, unit, attributes, value, time_ns) of every number data point."""
     found = []
     for request in requests:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench.collect.collector import MetricsCollector
     from workbench.collect.delivery import Answer, Delivery, HttpDoor, ingest_address
     from workbench.collect.instruments import Collector, Instrument, Observation
+    from workbench.collect.lifeline import Lifeline
     from workbench.collect.otlp import encode
     from workbench.collect.process import ProcessMetricsCollector
     from workbench.collect.system import SystemMetricsCollector
@@ -23,6 +24,7 @@ _HOMES = {
     "Delivery": "delivery",
     "HttpDoor": "delivery",
     "Instrument": "instruments",
+    "Lifeline": "lifeline",
     "MetricsCollector": "collector",
     "Observation": "instruments",
     "ProcessMetricsCollector": "process",
@@ -37,6 +39,7 @@ __all__ = [
     "Delivery",
     "HttpDoor",
     "Instrument",
+    "Lifeline",
     "MetricsCollector",
     "Observation",
     "ProcessMetricsCollector",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -35,13 +34,16 @@ class MetricsCollector:
                 _LOG.error("collector_failed", collector=type(collector).__name__, error=repr(error))
         return found
 
-    def run(self, stop: threading.Event, *, alive: Callable[[], bool] = lambda: True) -> None:
-        """Collect and send until `stop` is set or `alive()` says no; then deliver what waits, briefly."""
-        while alive():
+    def run(self, wait: Callable[[float], bool]) -> None:
+        """Collect and send; between rounds `wait(seconds)`, until it says True. Then deliver what waits, briefly.
+
+        `threading.Event().wait` will do, or a `Lifeline`'s.
+        """
+        while True:
             body, points = encode(self.collect())
             if points:
                 self._delivery.put(body, points)
-            if stop.wait(self._until_next_seconds()):
+            if wait(self._until_next_seconds()):
                 break
         self._delivery.close()
 

@@ -147,6 +147,7 @@ class Delivery:
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._waiting_bytes = 0
+        self._in_flight = False
         self._finished: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._closing = False
@@ -167,6 +168,12 @@ class Delivery:
         """Data points by what became of them: "" delivered, else the reason (`rejected`, `buffer_full`, `http_400`)."""
         with self._changed:
             return dict(self._finished)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits or is under way: all that was put has been answered, or dropped."""
+        with self._changed:
+            return not self._waiting and not self._in_flight
 
     def collect(self, time_ns: int) -> list[Observation]:
         """Its own figures, as OpenTelemetry names them for an exporter."""
@@ -192,6 +199,7 @@ class Delivery:
     def _take(self, most_bytes: int) -> list[tuple[bytes, int]]:
         """The oldest payloads that fit together; at least one. Waits for one, empty only when closing."""
         with self._changed:
+            self._in_flight = False
             while not self._waiting and not self._closing:
                 self._changed.wait()
             taken: list[tuple[bytes, int]] = []
@@ -200,6 +208,7 @@ class Delivery:
                 taken.append(self._waiting.popleft())
                 size += len(taken[-1][0])
             self._waiting_bytes -= size
+            self._in_flight = bool(taken)
             return taken
 
     def _return(self, taken: list[tuple[bytes, int]]) -> None:

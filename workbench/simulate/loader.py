@@ -1,0 +1,64 @@
+"""Put the platform's history into the lake, through the hub, piece by piece, until it is all there."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from workbench import log, store
+from workbench.config import Settings
+from workbench.errors import WorkbenchError
+from workbench.simulate.history import Plan, samples
+from workbench.simulate.identity import registration
+from workbench.simulate.platform import Platform
+from workbench.simulate.progress import Progress
+
+RETRY_SECONDS = 2.0
+
+_LOG = log.get(__name__)
+
+Connect = Callable[[], AbstractContextManager[Any]]
+"""Gives a writer for as long as it is entered. Raises WorkbenchError or OSError where there is none now."""
+
+
+def load_history(platform: Platform, progress: Progress, connect: Connect, wait: Callable[[float], bool]) -> None:
+    """Load every open plan, the newest first. While the hub is away, or refuses, try again; `wait` says when to end."""
+    for plan in progress.memory.plans:
+        done = False
+        while not done:
+            try:
+                with connect() as writer:
+                    done = _load(platform, plan, progress, writer, wait)
+            except (WorkbenchError, OSError) as error:
+                _LOG.warning("history_waits", error=str(error))
+                progress.failed(str(error))
+            if not done and wait(RETRY_SECONDS):
+                return
+
+
+def hub_writer(settings: Settings) -> AbstractContextManager[Any]:
+    """The running hub's writer. Raises OSError where no hub listens: the demo never takes the lake's lock itself."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(5)
+        probe.connect(str(settings.hub_socket))
+    return store.attach(settings)
+
+
+def _load(platform: Platform, plan: Plan, progress: Progress, writer: Any, wait: Callable[[float], bool]) -> bool:
+    """Load what is left of a plan; False when it is time to end before that."""
+    ids = np.array(
+        writer.register([registration(series) for series in platform.series], f"load:{plan.load_id}"), np.int64
+    )
+    known = next((one for one in progress.memory.plans if one.load_id == plan.load_id), plan)
+    for number, (start_us, end_us) in enumerate(plan.pieces(), 1):
+        if number > known.done:
+            if wait(0):
+                return False
+            fresh = writer.load(plan.load_id, number, {"samples": samples(platform, ids, start_us, end_us)})
+            progress.loaded(plan, number)
+            _LOG.info("history_loaded", number=number, fresh=fresh)
+    return True
