@@ -1,1 +1,32 @@
-""""""
+"""Dashboards: one YAML file, published as a light page that works without script and moves with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.show.context import ShowContext
+    from workbench.show.live import RealTimeUpdater
+    from workbench.show.page import render_message
+    from workbench.show.site import routes
+    from workbench.show.spec import Dashboard, load_dashboard
+
+__all__ = ["Dashboard", "RealTimeUpdater", "ShowContext", "load_dashboard", "render_message", "routes"]
+
+_HOMES = {
+    "Dashboard": "spec",
+    "RealTimeUpdater": "live",
+    "ShowContext": "context",
+    "load_dashboard": "spec",
+    "render_message": "page",
+    "routes": "site",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Templates and the web framework are loaded by those who serve pages, not by those who read a dashboard.
+    if name not in _HOMES:
+        raise AttributeError(name)
+    from importlib import import_module
+
+    return getattr(import_module(f"workbench.show.{_HOMES[name]}"), name)

@@ -1,0 +1,131 @@
+"""A small platform with known numbers: what the tests of the pages stand on instead of a store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from workbench.query import Result, parse
+from workbench.show import ShowContext
+from workbench.show.sources import selectors
+from workbench.store import Identity, Series
+
+HOST = (("host.name", "alpha"), ("service.name", "host"))
+SIMULATED = (("deployment.environment.name", "simulated"), ("service.name", "api_gateway"))
+DOMAINS = ("science", "technology", "reading", "engineering", "arts", "mathematics")
+COMPONENTS = ("api_gateway", "orchestrator", "dspy_optimizer", "marl_coordinator", "quality_assurance")
+MODELS = ("gpt-4o", "gpt-4o-mini", "gemini-2.5-pro")
+# Prometheus name prefix -> (label, values, base, swing)
+SHAPES: dict[str, tuple[str, tuple[str, ...], float, float]] = {
+    "system_cpu_utilization": ("cpu_mode", ("user", "system", "iowait", "steal"), 0.12, 0.1),
+    "system_memory_usage": ("system_memory_state", ("used", "cached", "buffers", "free"), 6e9, 8e8),
+    "system_memory_utilization": ("system_memory_state", ("used",), 0.62, 0.04),
+    "system_filesystem": ("system_filesystem_mountpoint", ("/", "/data"), 0.7, 0.17),
+    "system_network": ("network_io_direction", ("receive", "transmit"), 4e5, 3e5),
+    "system_disk": ("disk_io_direction", ("read", "write"), 2e6, 2e6),
+    "system_cpu_load": ("", ("",), 1.3, 0.8),
+    "system_process": ("", ("",), 214, 9),
+    "system_file": ("", ("",), 3104, 200),
+    "process_cpu": ("instance", ("hub", "front", "agent", "keeper", "demo"), 0.02, 0.015),
+    "process_memory": ("instance", ("hub", "front", "agent", "keeper", "demo"), 1.4e8, 4e7),
+    "process_unix": ("instance", ("hub", "front", "agent", "keeper", "demo"), 42, 6),
+    "http_server": ("job", COMPONENTS, 1.7, 1.2),
+    "synth_llm": ("gen_ai_request_model", MODELS, 1.3, 0.9),
+    "synth_content": ("synth_status", ("requested", "accepted", "discarded"), 260, 160),
+    "synth_quality": ("synth_domain", DOMAINS, 0.955, 0.02),
+    "synth_users": ("", ("",), 620, 40),
+}
+
+
+class Registry:
+    """Two series: one of this host, one simulated."""
+
+    def __init__(self) -> None:
+        self.generation = 2
+        self._series = [
+            Series(1, _identity("system.cpu.utilization", "1", HOST), "", "", "test", 0),
+            Series(2, _identity("synth.quality.accuracy", "1", SIMULATED), "", "", "test", 0),
+        ]
+
+    def since(self, generation: int) -> list[Series]:
+        return self._series if generation == 0 else []
+
+    def get(self, number: int) -> Series:
+        return self._series[number - 1]
+
+
+class View:
+    """A view whose newest sample is always a moment old, and whose registry holds two series."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.registry = Registry()
+        self.lake_version = "17"
+        self._clock = clock
+
+    @property
+    def latest_us(self) -> int:
+        return int(self._clock() * 1e6) // 250_000 * 250_000
+
+    def samples(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> Any:
+        return SimpleNamespace(times_us=np.array([end_us - 300_000]))
+
+
+class Stage:
+    """Evaluates every expression by the shape of its metric name, and counts what it was asked."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.view = View(clock)
+        self.clock = clock
+        self.asked: list[str] = []
+        self.lock = threading.Lock()
+        self.answer: Callable[[str], Result | None] = lambda expr: None
+        self.alerts: list[dict[str, Any]] = []
+        self.notices: list[str] = []
+
+    def context(self, **changes: Any) -> ShowContext:
+        return ShowContext(
+            view=self.view,  # type: ignore[arg-type]
+            evaluate_instant=self.instant,
+            evaluate_range=self.range,
+            **{"alerts": lambda: self.alerts, "notices": lambda: self.notices, "clock": self.clock, **changes},
+        )
+
+    def instant(self, expr: str, time_us: int) -> Result:
+        return self._evaluate("vector", expr, np.array([time_us], np.int64))
+
+    def range(self, expr: str, start_us: int, end_us: int, step_us: int) -> Result:
+        return self._evaluate("matrix", expr, np.arange(start_us, end_us + 1, step_us, dtype=np.int64))
+
+    def _evaluate(self, kind: str, expr: str, times_us: np.ndarray) -> Result:
+        with self.lock:
+            self.asked.append(expr)
+        parse(expr)
+        answered = self.answer(expr)
+        if answered is not None:
+            return answered
+        name = selectors(expr)[0].name
+        label, values, base, swing = next(shape for prefix, shape in SHAPES.items() if name.startswith(prefix))
+        grouped = " by (" in expr
+        labels = [{label: value} for value in values] if label and grouped else [{}]
+        seconds = times_us / 1e6
+        rows = [
+            (base + swing * (np.sin(seconds / (200 + 90 * n) + n) + 0.3 * np.sin(seconds * (1.7 + n)))) / (n + 1) ** 0.5
+            for n in range(len(labels))
+        ]
+        if "5.." in expr:
+            rows = [row / base / 400 for row in rows]
+        found = np.abs(np.array(rows))
+        return result(kind, labels, times_us, found)
+
+
+def result(kind: str, labels: list[dict[str, str]], times_us: np.ndarray, values: np.ndarray) -> Result:
+    return Result(kind, labels, times_us, values, np.isfinite(values), "17")
+
+
+def _identity(name: str, unit: str, resource: tuple[tuple[str, str], ...]) -> Identity:
+    return Identity("otel", name, "gauge", unit, "", resource, ())

@@ -1,0 +1,74 @@
+"""The built browser side: logical name -> hashed file, served precompressed and for ever."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+STATIC_DIR = Path(__file__).resolve().parent / "static"
+MANIFEST = "manifest.json"
+
+_MEDIA_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+_ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+
+
+@dataclass(frozen=True)
+class Assets:
+    """What `workbench.show.build` made; `urls` is empty where it has not run."""
+
+    urls: dict[str, str]
+    files: frozenset[str]
+    folder: Path = STATIC_DIR
+
+    def url(self, name: str) -> str:
+        """The address of a file by its logical name, empty where it was not built."""
+        return self.urls.get(name, "")
+
+
+def load_assets(folder: Path = STATIC_DIR) -> Assets:
+    """Read the manifest; read again only after a new build."""
+    manifest = folder / MANIFEST
+    try:
+        return _load(folder, manifest.stat().st_mtime_ns)
+    except OSError:
+        return Assets({}, frozenset(), folder)
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, _modified_ns: int) -> Assets:
+    entries = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    names = {name: str(entry["file"]) for name, entry in entries.items()}
+    return Assets({name: f"/static/{file}" for name, file in names.items()}, frozenset(names.values()), folder)
+
+
+def static_file(request: Request) -> Response:
+    """One file of the manifest, in the best encoding that the browser takes; nothing else is served."""
+    assets = load_assets()
+    name = str(request.path_params["file"])
+    if name not in assets.files:
+        return PlainTextResponse("There is no such file.", 404)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    accepted = _accepted(request.headers.get("accept-encoding", ""))
+    path = assets.folder / name
+    for encoding, suffix in _ENCODINGS:
+        packed = assets.folder / (name + suffix)
+        if encoding in accepted and packed.exists():
+            headers["Content-Encoding"] = encoding
+            path = packed
+            break
+    headers["X-Content-Type-Options"] = "nosniff"
+    return Response(path.read_bytes(), headers=headers, media_type=_MEDIA_TYPES[Path(name).suffix])
+
+
+def _accepted(header: str) -> set[str]:
+    found = set()
+    for part in header.split(","):
+        name, _, parameters = part.strip().partition(";")
+        if not parameters.replace(" ", "").startswith(("q=0.000", "q=0.00", "q=0.0")) and parameters.strip() != "q=0":
+            found.add(name.strip().lower())
+    return found

@@ -1,0 +1,270 @@
+"""The numbers of a dashboard at one moment: a snapshot (charts and all) and the ticks that follow it.
+
+Both are plain JSON-ready dicts, made once and shared by everybody who looks at the same thing:
+
+    snapshot  {time, start, end, step (s), live, lake_version, age, tiles: {id: tile}, alerts}
+    tile      {series: [{key, name, last, values?}], hidden, summary, age, simulated, error, pending}
+    tick      {time, lake_version, tiles: {id: {values: {key: value}, age}}, alerts}
+
+Times are seconds since 1970 (UTC) with fractions, ages microseconds; a missing value is None. A tile whose query fails
+carries the reason in `error`; the others do not suffer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from workbench import log
+from workbench.errors import WorkbenchError
+from workbench.show.context import ShowContext
+from workbench.show.filters import Filters, Span
+from workbench.show.sources import Sources
+from workbench.show.spec import Dashboard, Tile
+from workbench.show.summary import summarise
+
+NAME_CHARS_MAX = 120
+
+_log = log.get("show")
+
+
+@dataclass(frozen=True)
+class _Failure:
+    message: str
+
+
+class Evaluator:
+    """Evaluates the expressions of one dashboard; equal expressions of one moment are evaluated once."""
+
+    def __init__(self, context: ShowContext, dashboard: Dashboard) -> None:
+        self.context = context
+        self.dashboard = dashboard
+        self.sources = Sources(context.view)
+
+    def snapshot(self, filters: Filters, now_us: int, *, budget_seconds: float = math.inf) -> dict[str, Any]:
+        """Everything a page draws. Tiles that the budget does not reach are marked `pending`."""
+        started = time.monotonic()
+        span = filters.span(now_us)
+        known: dict[tuple[str, bool], Any] = {}
+        tiles: dict[str, Any] = {}
+        # Single numbers first: they are cheap, and they are what people look for.
+        for tile in sorted(self.dashboard.tiles, key=lambda tile: tile.kind == "timeseries"):
+            if not tile.queries:
+                continue
+            if time.monotonic() - started > budget_seconds:
+                tiles[tile.id] = _empty_tile(pending=True)
+            else:
+                tiles[tile.id] = self._tile(tile, filters, span, now_us, known)
+        latest_us = int(self.context.view.latest_us)
+        return {
+            "time": now_us / 1e6,
+            "start": span.start_us / 1e6,
+            "end": span.end_us / 1e6,
+            "step": span.step_us / 1e6,
+            "live": filters.live,
+            "moving": not filters.fixed,
+            "lake_version": self.context.view.lake_version,
+            "age": now_us - latest_us if latest_us else None,
+            "tiles": tiles,
+            "alerts": alert_rows(self.context.alerts()),
+        }
+
+    def tick(self, filters: Filters, now_us: int) -> dict[str, Any]:
+        """The newest values of all tiles that move; numbers at the end of a fixed span do not."""
+        known: dict[tuple[str, bool], Any] = {}
+        tiles: dict[str, Any] = {}
+        for tile in self.dashboard.tiles:
+            chart = tile.kind == "timeseries"
+            if not tile.queries or filters.fixed or (chart and not filters.live):
+                continue
+            values: dict[str, float | None] = {}
+            for number, query in enumerate(tile.queries):
+                result = self._instant(filters.fill(query.expr, tile, charts=chart), now_us, known)
+                if isinstance(result, _Failure):
+                    continue
+                for index, labels in enumerate(_label_sets(result)):
+                    value = result.values[index, -1] if result.present[index, -1] else math.nan
+                    values[series_key(number, labels)] = _plain(float(value))
+            age_us, _ = self._behind(tile, filters, now_us)
+            tiles[tile.id] = {"values": values, "age": age_us}
+        latest_us = int(self.context.view.latest_us)
+        return {
+            "time": now_us / 1e6,
+            "lake_version": self.context.view.lake_version,
+            "age": now_us - latest_us if latest_us else None,
+            "tiles": tiles,
+            "alerts": alert_rows(self.context.alerts()),
+        }
+
+    def options(self, now_us: int) -> dict[str, list[str]]:
+        """What each filter offers: the listed options and the values that the data has."""
+        found: dict[str, list[str]] = {}
+        for choice in self.dashboard.choices:
+            values = set(choice.options)
+            if choice.options_expr:
+                result = self._instant(choice.options_expr.replace("$window", "10m"), now_us, {})
+                if not isinstance(result, _Failure):
+                    values.update(labels.get(choice.options_label, "") for labels in result.labels)
+            found[choice.name] = sorted(values - {""})
+        return found
+
+    def _tile(
+        self, tile: Tile, filters: Filters, span: Span, now_us: int, known: dict[tuple[str, bool], Any]
+    ) -> dict[str, Any]:
+        chart = tile.kind == "timeseries"
+        at_us = span.end_us if filters.fixed else now_us
+        rows: list[dict[str, Any]] = []
+        for number, query in enumerate(tile.queries):
+            expr = filters.fill(query.expr, tile, charts=chart)
+            result = self._range(expr, span, known) if chart else self._instant(expr, at_us, known)
+            if isinstance(result, _Failure):
+                return {**_empty_tile(), "error": result.message}
+            rows.extend(_series(result, number, query.legend, chart=chart))
+        kept, hidden = _largest(rows, tile.limit)
+        age_us, simulated = self._behind(tile, filters, now_us)
+        named_simulated = any(row["simulated"] for row in rows)
+        return {
+            **_empty_tile(),
+            "series": kept,
+            "hidden": hidden,
+            "age": age_us,
+            "simulated": simulated or named_simulated,
+            "summary": summarise(tile, kept, hidden, span) if chart else "",
+        }
+
+    def _behind(self, tile: Tile, filters: Filters, now_us: int) -> tuple[int | None, bool]:
+        exprs = [filters.fill(query.expr, tile, charts=False) for query in tile.queries]
+        return self.sources.behind(exprs, now_us)
+
+    def _instant(self, expr: str, at_us: int, known: dict[tuple[str, bool], Any]) -> Any:
+        if (expr, False) not in known:
+            known[expr, False] = _guarded(expr, lambda: self.context.evaluate_instant(expr, at_us))
+        return known[expr, False]
+
+    def _range(self, expr: str, span: Span, known: dict[tuple[str, bool], Any]) -> Any:
+        if (expr, True) not in known:
+            run = self.context.evaluate_range
+            known[expr, True] = _guarded(expr, lambda: run(expr, span.start_us, span.end_us, span.step_us))
+        return known[expr, True]
+
+
+def series_key(number: int, labels: Mapping[str, str]) -> str:
+    """A short stable name of a series within its tile: same labels, same key, in snapshot and tick."""
+    text = "\x00".join(f"{name}\x01{labels[name]}" for name in sorted(labels))
+    return f"{number}{hashlib.blake2s(text.encode(), digest_size=6).hexdigest()}"
+
+
+def alert_rows(alerts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Active alerts as the page shows them, the gravest first."""
+    rows = []
+    for alert in alerts:
+        labels: Mapping[str, str] = alert.get("labels") or {}
+        annotations: Mapping[str, str] = alert.get("annotations") or {}
+        about = {k: v for k, v in labels.items() if k not in ("alertname", "severity") and not k.startswith("__")}
+        rows.append(
+            {
+                "name": _short(str(labels.get("alertname", "alert"))),
+                "severity": _short(str(labels.get("severity", "info"))),
+                "state": _short(str(alert.get("state", "firing"))),
+                "since": _epoch_seconds(alert.get("activeAt")),
+                "summary": _short(str(annotations.get("summary") or annotations.get("description") or ""), 400),
+                "labels": _short(", ".join(f"{k}={v}" for k, v in sorted(about.items())), 200),
+                "simulated": labels.get("deployment_environment_name") == "simulated",
+            }
+        )
+    grave = {"critical": 0, "high": 1, "warning": 2, "warn": 2}
+    rows.sort(key=lambda row: (row["state"] != "firing", grave.get(row["severity"], 3), row["name"], row["labels"]))
+    return rows
+
+
+def _empty_tile(*, pending: bool = False) -> dict[str, Any]:
+    return {
+        "series": [],
+        "hidden": 0,
+        "summary": "",
+        "age": None,
+        "simulated": False,
+        "error": "",
+        "pending": pending,
+    }
+
+
+def _guarded(expr: str, run: Any) -> Any:
+    try:
+        return run()
+    except WorkbenchError as error:
+        return _Failure(str(error))
+    except Exception as error:
+        # One broken tile must not take the page down; the cause is for the operator's log.
+        _log.exception("tile query failed", expr=expr)
+        return _Failure(f"The query failed: {type(error).__name__}")
+
+
+def _label_sets(result: Any) -> list[dict[str, str]]:
+    return result.labels if len(result.labels) else [{}] * result.values.shape[0]
+
+
+def _series(result: Any, number: int, legend: str, *, chart: bool) -> list[dict[str, Any]]:
+    rows = []
+    for index, labels in enumerate(_label_sets(result)):
+        values = np.where(result.present[index], result.values[index], np.nan)
+        finite = values[np.isfinite(values)]
+        row: dict[str, Any] = {
+            "key": series_key(number, labels),
+            "name": _short(_legend(legend, labels)),
+            "last": _plain(float(finite[-1])) if finite.size else None,
+            "simulated": labels.get("deployment_environment_name") == "simulated",
+        }
+        if chart:
+            row["values"] = [_plain(value) for value in values.tolist()]
+        else:
+            row["labels"] = {name: _short(value) for name, value in labels.items() if name != "__name__"}
+        rows.append(row)
+    rows.sort(key=lambda row: (row["name"], row["key"]))
+    return rows
+
+
+def _largest(rows: list[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any]], int]:
+    """The `limit` rows with the largest newest values, in their old order, and how many were left out."""
+    if len(rows) <= limit:
+        return rows, 0
+    rank = sorted(rows, key=lambda row: -math.inf if row["last"] is None else row["last"], reverse=True)[:limit]
+    keys = {row["key"] for row in rank}
+    return [row for row in rows if row["key"] in keys], len(rows) - limit
+
+
+def _legend(template: str, labels: Mapping[str, str]) -> str:
+    if not template:
+        shown = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__")
+        return shown or labels.get("__name__", "value")
+    parts = template.split("{{")
+    text = parts[0]
+    for part in parts[1:]:
+        name, closed, rest = part.partition("}}")
+        text += (labels.get(name.strip(), "") + rest) if closed else "{{" + part
+    return text.strip() or "value"
+
+
+def _plain(value: float) -> float | None:
+    """Seven digits are more than a chart shows; they halve what goes over the wire."""
+    return float(f"{value:.7g}") if math.isfinite(value) else None
+
+
+def _short(text: str, chars_max: int = NAME_CHARS_MAX) -> str:
+    return text if len(text) <= chars_max else text[: chars_max - 1] + "…"
+
+
+def _epoch_seconds(moment: Any) -> float | None:
+    if isinstance(moment, (int, float)):
+        return float(moment)
+    try:
+        return datetime.fromisoformat(str(moment)).timestamp()
+    except ValueError:
+        return None
