@@ -11,7 +11,8 @@ from typing import Any
 
 from workbench.config import ENV_PREFIX, Settings, ensure_private_dir
 
-FOLDERS = ("log", "lake", "index", "state", "notebooks", "dashboards", "scheduled", "rules", "reports")
+FOLDERS = ("state", "notebooks", "dashboards", "scheduled", "rules", "reports")
+"""What `up` makes; log, lake and index belong to the store, which looks whether they were there before."""
 
 CACHES = {
     "NUMBA_CACHE_DIR": "numba",

@@ -52,9 +52,6 @@ MAIN = (
     Rule("/api/v1/status/", READ, VIEWERS, tree=True),
 )
 
-NOTEBOOK = (Rule("/reports/", READ, VIEWERS, tree=True),)
-"""The second origin, which serves what notebooks made."""
-
 
 def allowed(rules: Iterable[Rule], role: str, method: str, path: str) -> bool:
     """Whether a rule lets `role` use `method` on `path`; a websocket's method is `WEBSOCKET`."""

@@ -56,7 +56,7 @@ def open_ports(settings: Settings, flags: Collection[str]) -> Ports:
         for name, wanted in port_numbers(settings).items():
             anywhere = name not in asked and SETTING["ingest"] in flags
             port = 0 if anywhere else wanted
-            taken = _taken(port, set(numbers.values()))
+            taken = "the workbench itself" if port and port in numbers.values() else taken_by(port)
             if taken and name in asked:
                 raise PortTaken(
                     f"port {port} is taken by {taken}",
@@ -86,19 +86,18 @@ def holder(port: int) -> str:
     """Who listens on a TCP port of this machine, for people: `python3 (pid 4711)`."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,)
+            if listens and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:
         pass
     return "a program of another user"
 
 
-def _taken(port: int, ours: Collection[int]) -> str:
+def taken_by(port: int) -> str:
     """Who holds `port` already, or the empty string."""
     if port == 0:
         return ""
-    if port in ours:
-        return "the workbench itself"
     try:
         for one in _bind(port, avoid=()):
             one.close()

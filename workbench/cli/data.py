@@ -1,0 +1,144 @@
+"""`workbench import`, `query`, `report` and `rules`: they work on the home, whether a workbench runs or not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from datetime import date
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from workbench import config
+from workbench.cli.values import parse_duration, parse_pairs, parse_time
+from workbench.errors import InputError
+
+if TYPE_CHECKING:
+    from workbench.query import Result
+
+
+def import_(options: argparse.Namespace) -> int:
+    """Import files and say what came of them."""
+    from workbench.cli.progress import Bar
+    from workbench.ingest import import_files
+
+    settings = config.load(options.home)
+    with Bar(sys.stderr) as bar:
+        result = import_files(
+            options.files,
+            kind=options.kind,
+            mapping=parse_pairs(options.map, where="--map"),
+            settings=settings,
+            progress=bar,
+        )
+    print(result)
+    return 0
+
+
+def query(options: argparse.Namespace) -> int:
+    """Evaluate an expression and print the result."""
+    from workbench.query import instant, range_query
+    from workbench.store import open_view
+
+    settings = config.load(options.home)
+    now_us = time.time_ns() // 1000
+    ranged = [name for name in ("start", "end", "step") if getattr(options, name)]
+    if ranged and (len(ranged) < 3 or options.time):
+        raise InputError("a range needs --start, --end and --step, and no --time", where="query")
+    view = open_view(settings)
+    if ranged:
+        start_us = parse_time(options.start, now_us, where="--start")
+        end_us = parse_time(options.end, now_us, where="--end")
+        step_us = round(parse_duration(options.step, where="--step") * 1_000_000)
+        result = range_query(view, options.expr, start_us, end_us, step_us, limits=settings.query)
+    else:
+        time_us = parse_time(options.time or "now", now_us, where="--time")
+        result = instant(view, options.expr, time_us, limits=settings.query)
+    if options.output:
+        with options.output.open("wb") as file:
+            write_result(result, options.format, file)
+    else:
+        if options.format == "parquet" and sys.stdout.isatty():
+            raise InputError("Parquet is not for the terminal", where="--format", hint="Name a file with --output.")
+        write_result(result, options.format, sys.stdout.buffer)
+    return 0
+
+
+def write_result(result: Result, form: str, out: BinaryIO) -> None:
+    """Write a result as a table for people, Prometheus' JSON, CSV or Parquet (a row a point; times UTC)."""
+    if form == "json":
+        out.write(json.dumps({"status": "success", "data": result.to_prometheus()}).encode() + b"\n")
+    elif form == "parquet":
+        import io
+
+        import pyarrow.parquet as pq
+
+        sink = io.BytesIO()  # Parquet's writer seeks, which a pipe cannot
+        pq.write_table(result.to_table(), sink)
+        out.write(sink.getvalue())
+    elif form == "csv":
+        import pyarrow.csv as pv
+
+        pv.write_csv(result.to_table(), out)
+    else:
+        out.write(_as_text(result).encode())
+
+
+def _as_text(result: Result) -> str:
+    if result.kind == "string":
+        return result.text + "\n"
+    table = result.to_table()
+    if not table.num_rows:
+        return "(empty result)\n"
+    names = table.column_names
+    rows = [names] + [[_cell(value) for value in row.values()] for row in table.to_pylist()]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(names))]
+    last = len(names) - 1
+    lines = (
+        "  ".join(cell.rjust(widths[at]) if at == last else cell.ljust(widths[at]) for at, cell in enumerate(row))
+        for row in rows
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat(timespec="milliseconds")).replace("+00:00", "Z")
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Run a report and print where it is kept."""
+    import yaml
+
+    from workbench.report import run_report
+
+    try:
+        day = date.fromisoformat(options.date) if options.date else None
+    except ValueError as error:
+        raise InputError(f"{options.date!r} is no day", where="--date", hint="Write it as 2026-11-24.") from error
+    pairs = parse_pairs(options.parameter, where="--parameter")
+    # Numbers and truth values reach the notebook as such, everything else as text.
+    values = {name: yaml.safe_load(text) if text else "" for name, text in pairs.items()}
+    made = run_report(options.name, settings=config.load(options.home), day=day, parameters=values)
+    print(made.folder)
+    return 0
+
+
+def rules(options: argparse.Namespace) -> int:
+    """Check rule files (all their faults at once), or list the rules in force."""
+    from workbench.alert import load_rules, rule_files
+
+    settings = config.load(options.home)
+    if options.action == "check" and not options.files:
+        raise InputError("name the rule files to check", where="rules check")
+    groups = load_rules(options.files if options.action == "check" else rule_files(settings))
+    if options.action == "check":
+        number = sum(len(group.rules) for group in groups)
+        print(f"{number} rules in {len(groups)} groups: no faults")
+        return 0
+    for group in groups:
+        print(group.name)
+        for rule in group.rules:
+            print(f"  {rule.alert}: {rule.expr}")
+    return 0

@@ -1,0 +1,96 @@
+"""The commands and their flags, as data for argparse; what each does stands in the module that `run` names."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import workbench
+
+ROLES = ("ingest", "viewer", "analyst", "operator", "admin")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="workbench", description="Monitor and analyse an AI content platform: notebooks, pages, alerts, reports."
+    )
+    parser.add_argument("--version", action="version", version=f"workbench {workbench.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_running(commands)
+    _add_data(commands)
+    _add_token(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: str, text: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+    made.add_argument(
+        "--home",
+        type=Path,
+        metavar="DIR",
+        help="where it lives (default: WORKBENCH_HOME, else the data folder)",
+    )
+    made.set_defaults(run=run)
+    return made
+
+
+def _add_running(commands: Any) -> None:
+    up = _command(commands, "up", "running:up", "start the workbench and keep it running until Ctrl-C")
+    for flag, what in (
+        ("--port", "pages and API for people (default 8765)"),
+        ("--notebook-port", "what notebooks made (default 8766)"),
+        ("--ingest-port", "OTLP/HTTP, remote write, events (default 4318); ports not given then take any free one"),
+        ("--grpc-port", "OTLP/gRPC (default 4317)"),
+    ):
+        up.add_argument(flag, type=_port, metavar="N", help=f"{what}; 0 = any free port")
+    up.add_argument("--no-demo", action="store_true", help="do not simulate a platform")
+    up.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    _command(commands, "open", "running:open_link", "print a new sign-in link for the running workbench")
+    status = _command(commands, "status", "running:status", "say what runs, and where; exit code 3 when nothing does")
+    status.add_argument("--json", action="store_true", help="for scripts")
+    _command(commands, "doctor", "doctor:doctor", "check the home and the system, and say what to do about faults")
+
+
+def _add_data(commands: Any) -> None:
+    load = _command(commands, "import", "data:import_", "bring CSV, Parquet or OpenMetrics files into the lake")
+    load.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    load.add_argument("--kind", default="samples", help="kind of table (default samples)")
+    load.add_argument(
+        "--map", action="append", default=[], metavar="COLUMN=FIELD", help="which column of the file is which field"
+    )
+    query = _command(commands, "query", "data:query", "evaluate a PromQL expression")
+    query.add_argument("expr", metavar="EXPR")
+    query.add_argument("--time", metavar="T", help="RFC 3339, Unix seconds, `now` or relative as in -1h (default now)")
+    query.add_argument("--start", metavar="T", help="with --end and --step: evaluate over a range")
+    query.add_argument("--end", metavar="T")
+    query.add_argument("--step", metavar="S", help="as in 30s, 5m or seconds")
+    query.add_argument("--format", choices=("table", "json", "csv", "parquet"), default="table")
+    query.add_argument("--output", type=Path, metavar="FILE", help="write there instead of standard output")
+    report = _command(commands, "report", "data:report", "run a report notebook and keep it as notebook and HTML")
+    report.add_argument("name", metavar="NAME")
+    report.add_argument("--date", metavar="YYYY-MM-DD", help="the day it is about (default today, UTC)")
+    report.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    rules = _command(commands, "rules", "data:rules", "check rule files, or list the rules in force")
+    rules.add_argument("action", choices=("check", "list"))
+    rules.add_argument("files", nargs="*", type=Path, metavar="FILE")
+
+
+def _add_token(commands: Any) -> None:
+    token = commands.add_parser("token", help="create, list and revoke tokens for programs")
+    actions = token.add_subparsers(title="actions", metavar="ACTION", required=True)
+    create = _command(actions, "create", "tokens:create", "print a new token; it is shown once")
+    create.add_argument("--role", required=True, choices=ROLES)
+    create.add_argument("--expires", metavar="DURATION", help="as in 12h or 30d (default never)")
+    create.add_argument("--name", default="", help="what it is for")
+    _command(actions, "list", "tokens:list_", "list all tokens, without their secrets")
+    revoke = _command(actions, "revoke", "tokens:revoke", "make a token invalid, everywhere within a second")
+    revoke.add_argument("id", type=int, metavar="ID")
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is no port; 0 to 65535")
+    return number
