@@ -42,7 +42,7 @@ _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 
 @lru_cache(maxsize=65_536)
 def metric_name(name: str, unit: str, type_: str) -> str:
-    """The Prometheus name of a metric, e.g. `http.server.request.duration`, `s` -> `http_server_request_duration_seconds`.
+    """The Prometheus name of a metric, e.g. `system.cpu.time` in `s` -> `system_cpu_time_seconds_total`.
 
     A name of which nothing is left becomes `_`.
     """

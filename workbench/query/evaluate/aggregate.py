@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from workbench.errors import QueryError
 from workbench.query.evaluate.context import Context, not_evaluated
-from workbench.query.evaluate.values import Labels, Vector, dropping, empty, keeping
+from workbench.query.evaluate.values import Vector, dropping, empty, keeping
+from workbench.query.names import Labels
 from workbench.query.promql.nodes import Aggregation
 from workbench.query.promql.text import format_float
 
@@ -34,7 +36,7 @@ def aggregate(context: Context, node: Aggregation, vector: Vector, parameter: np
     values, present = vector.values[order], vector.present[order]
     there = np.logical_or.reduceat(present, starts, axis=0)
     if node.operator == "quantile":
-        out = _quantiles(context, values, present, [*starts, len(order)], parameter)
+        out = _quantiles(context, values, present, [*starts, len(order)], np.asarray(parameter))
     else:
         out = _reduce(node.operator, values, present, starts)
     return Vector(list(groups), np.where(there, out, 0.0), there)
@@ -71,7 +73,7 @@ def _quantiles(
     context: Context, values: np.ndarray, present: np.ndarray, edges: Sequence[int], quantiles: np.ndarray
 ) -> np.ndarray:
     out = np.empty((len(edges) - 1, values.shape[1]))
-    for group, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for group, (start, stop) in enumerate(itertools.pairwise(edges)):
         context.check_time()
         out[group] = quantile(values[start:stop], present[start:stop], quantiles)
     return out
@@ -121,14 +123,14 @@ def _ranked(context: Context, operator: str, vector: Vector, groups: list[list[i
     if operator != "limitk" and kept.shape[1] == 1:
         values = vector.values[rows_kept, 0]
         rows_kept = rows_kept[np.argsort(-values if operator == "topk" else values, kind="stable")]
-    return Vector([vector.labels[row] for row in rows_kept], vector.values[rows_kept], kept[rows_kept])
+    return Vector(vector.labels, vector.values, kept).take(rows_kept)
 
 
-def _count_values(vector: Vector, key: object, label: str) -> Vector:
+def _count_values(vector: Vector, key: Callable[[Labels], Labels], label: str) -> Vector:
     steps = vector.present.shape[1]
     counts: dict[Labels, np.ndarray] = {}
     for row, labels in enumerate(vector.labels):
-        kept = tuple(pair for pair in key(labels) if pair[0] != label)  # type: ignore[operator]
+        kept = tuple(pair for pair in key(labels) if pair[0] != label)
         for step in np.flatnonzero(vector.present[row]):
             name = tuple(sorted((*kept, (label, format_float(vector.values[row, step])))))
             counts.setdefault(name, np.zeros(steps))[step] += 1

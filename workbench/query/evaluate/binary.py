@@ -8,7 +8,8 @@ import numpy as np
 
 from workbench.errors import QueryError
 from workbench.query.evaluate.context import not_evaluated
-from workbench.query.evaluate.values import Labels, Scalar, Vector, dropping, empty, keeping, show, unique
+from workbench.query.evaluate.values import Scalar, Vector, dropping, empty, keeping, show, unique
+from workbench.query.names import Labels
 from workbench.query.promql.nodes import COMPARISONS, Binary, Matching
 
 _OPERATORS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -78,7 +79,7 @@ def _matched(node: Binary, left: Vector, right: Vector, matching: Matching) -> V
     if not len(many.labels) or not len(one.labels):
         return empty(many.present.shape[1])
     # A step at which one side has nothing has no match, hence no duplicates either.
-    active = many.present.any(axis=0) & one.present.any(axis=0)
+    active = np.any(many.present, axis=0) & np.any(one.present, axis=0)
     key = _signature(matching)
     one, place = _one_side(one, key, "left" if matching.group == "right" else "right", active)
     rows, partners = [], []
@@ -104,8 +105,8 @@ def _matched(node: Binary, left: Vector, right: Vector, matching: Matching) -> V
         values, present = sides[0].values, present & out
     else:
         values = out.astype(np.float64)
-    labels = [_result_labels(node, matching, m, o) for m, o in zip(many.labels, one.labels, strict=True)]
-    vector = Vector(labels, values, present)
+    results = [_result_labels(node, matching, m, o) for m, o in zip(many.labels, one.labels, strict=True)]
+    vector = Vector(results, values, present)
     if matching.group:
         _no_duplicates(
             vector,
@@ -133,8 +134,8 @@ def _one_side(
             continue
         if (present[first] & present[row]).any():
             raise QueryError(
-                f"found duplicate series for the match group {show(signature)} on the {side} hand-side of the operation: "
-                f"[{show(vector.labels[row])}, {show(vector.labels[first])}];"
+                f"found duplicate series for the match group {show(signature)} on the {side} hand-side "
+                f"of the operation: [{show(vector.labels[row])}, {show(vector.labels[first])}];"
                 "many-to-many matching not allowed: matching labels must be unique on one side"
             )
         values[first] = np.where(present[row], values[row], values[first])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ class Context:
         self.samples += samples
         if self.samples > self.limits.max_samples:
             raise QueryLimit(
-                f"query processing would load too many samples into memory ({self.samples:,} of {self.limits.max_samples:,})",
+                f"query would load too many samples into memory ({self.samples:,} of {self.limits.max_samples:,})",
                 hint="Select fewer series, a shorter time or a longer step; or raise query.max_samples.",
             )
 
@@ -76,7 +77,7 @@ class Context:
         operands = [self.duration_us(operand) / 1e6 for operand in duration.operands]
         if duration.operator in ("/", "%") and operands[1] == 0:
             raise QueryLimit("division by zero in a duration", where=str(duration))
-        results = {
+        results: dict[str, Callable[..., float]] = {
             "min": min,
             "max": max,
             "+": lambda *xs: sum(xs),

@@ -16,7 +16,7 @@ from workbench.query.promql import Node, nodes, parse
 from workbench.query.result import Result
 
 if TYPE_CHECKING:
-    from workbench.query.evaluate.loading import Loaded
+    from workbench.query.samples import Loaded
     from workbench.store import View
 
 _DEFAULT = config.Query()
@@ -31,9 +31,7 @@ def instant(view: View, expr: str | Node, time_us: int, *, limits: config.Query 
     context = _context(view, np.array([time_us], np.int64), 0, limits)
     if isinstance(node, nodes.Text):
         return Result.of_text(node.value, context.times_us, view.lake_version)
-    bare = node
-    while isinstance(bare, nodes.Paren):
-        bare = bare.expr
+    bare = _bare(node)
     if isinstance(bare, nodes.Range):
         return _matrix(overtime.samples(context, bare), view.lake_version)
     return _result(_evaluate(context, node), context, "vector")
@@ -140,16 +138,16 @@ def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:
             "scalar" if kind == "vector" else kind, labels, context.times_us, value.values[None, :], present, version
         )
     there = value.present.any(axis=1)
-    rows = np.flatnonzero(there)
+    rows = np.flatnonzero(there).tolist()
     if kind == "matrix":
-        rows = np.array(sorted(rows, key=lambda row: value.labels[row]), np.int64)
+        rows = sorted(rows, key=lambda row: value.labels[row])
     labels = [dict(value.labels[row]) for row in rows]
     return Result(kind, labels, context.times_us, value.values[rows], value.present[rows], version)
 
 
 def _matrix(loaded: Loaded, lake_version: str) -> Result:
     counts = np.diff(loaded.offsets)
-    rows = np.flatnonzero(counts)
+    rows = np.flatnonzero(counts).tolist()
     times = np.unique(loaded.times_us)
     values, present = np.zeros((len(rows), len(times))), np.zeros((len(rows), len(times)), bool)
     for place, row in enumerate(rows):

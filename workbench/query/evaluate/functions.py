@@ -9,7 +9,8 @@ import numpy as np
 
 from workbench.errors import QueryError
 from workbench.query.evaluate.context import Context, not_evaluated
-from workbench.query.evaluate.values import Labels, Scalar, Vector, unique
+from workbench.query.evaluate.values import Scalar, Vector, unique
+from workbench.query.names import Labels
 from workbench.query.promql.nodes import Call, Node, Range, Selector
 
 Argument = Scalar | Vector | str
@@ -76,7 +77,7 @@ def absent(node: Node, present: np.ndarray) -> Vector:
             for matcher in selector.matchers
             if matcher.operator == "=" and matcher.label != "__name__" and names.count(matcher.label) == 1
         }
-    missing = ~present.any(axis=0)[None, :]
+    missing = ~np.any(present, axis=0, keepdims=True)
     return Vector([tuple(sorted(labels.items()))], np.ones(missing.shape), missing)
 
 
@@ -124,7 +125,7 @@ def _label_replace(vector: Vector, target: str, replacement: str, source: str, p
 
 
 def _expand(values: list[str], pattern: str, replacement: str) -> list[str | None]:
-    """What the replacement becomes for each value; None where the pattern does not match. `$1` and `${name}` as in RE2."""
+    """What the replacement (`$1`, `${name}`) becomes for each value; None where the pattern does not match."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -183,7 +184,7 @@ def _date(name: str, context: Context, args: Sequence[Argument]) -> Vector:
     whole = np.where(vector.present & np.isfinite(vector.values), vector.values, 0.0).astype(np.int64)
     moment = whole.astype("datetime64[s]")
     day, month, year = (moment.astype(f"datetime64[{unit}]") for unit in "DMY")
-    out = {
+    parts: dict[str, Callable[[], np.ndarray]] = {
         "year": lambda: year.astype(np.int64) + 1970,
         "month": lambda: month.astype(np.int64) % 12 + 1,
         "day_of_month": lambda: (day - month).astype(np.int64) + 1,
@@ -192,5 +193,5 @@ def _date(name: str, context: Context, args: Sequence[Argument]) -> Vector:
         "days_in_month": lambda: ((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.int64),
         "hour": lambda: whole // 3600 % 24,
         "minute": lambda: whole // 60 % 60,
-    }[name]()
-    return vector.with_values(np.where(np.isfinite(vector.values), out, np.nan)).without_name()
+    }
+    return vector.with_values(np.where(np.isfinite(vector.values), parts[name](), np.nan)).without_name()

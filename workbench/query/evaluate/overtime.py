@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from workbench.query.evaluate.context import Context, not_evaluated
-from workbench.query.evaluate.loading import Loaded, is_stale, load
 from workbench.query.evaluate.values import Vector
 from workbench.query.promql.nodes import Call, Node, Range, Selector
+from workbench.query.samples import Loaded, is_stale, read
 
 _REDUCTIONS = {
     "sum_over_time": "SUM", "avg_over_time": "AVG", "min_over_time": "MIN", "max_over_time": "MAX",
@@ -52,63 +53,76 @@ def _last(context: Context, selector: Selector) -> tuple[Loaded, np.ndarray, np.
     return loaded, last, present
 
 
+@dataclass(frozen=True)
+class Windows:
+    """Samples and, for every series and step, the index range of those in (end - width, end]."""
+
+    loaded: Loaded
+    ends_us: np.ndarray
+    width_us: int
+    lo: np.ndarray
+    hi: np.ndarray
+
+
 def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.ndarray]) -> Vector:
     """A function of a range vector; `parameters` are its scalars, float64[k] each."""
-    name = node.function
-    if name not in RANGE_FUNCTIONS:
-        raise not_evaluated(f"{name}()", node)
+    if node.function not in RANGE_FUNCTIONS:
+        raise not_evaluated(f"{node.function}()", node)
     if not isinstance(range_, Range):
         raise not_evaluated("a subquery", range_)
-    selector = range_.selector
-    window = context.duration_us(range_.duration, positive=True)
-    ends = context.ends_us(selector.when)
-    loaded = load(context, selector, ends, window).without_stale()
-    lo, hi = _bounds(context, loaded, ends, window)
-    vector = _apply(name, loaded, lo, hi, ends, window, parameters, context)
-    return vector if name in _KEEP_NAME else vector.without_name()
+    width = context.duration_us(range_.duration, positive=True)
+    ends = context.ends_us(range_.selector.when)
+    loaded = load(context, range_.selector, ends, width).without_stale()
+    lo, hi = _bounds(context, loaded, ends, width)
+    vector = _apply(node.function, Windows(loaded, ends, width, lo, hi), context.times_us, parameters)
+    return vector if node.function in _KEEP_NAME else vector.without_name()
 
 
 def samples(context: Context, node: Range) -> Loaded:
     """The samples of a range vector at the only step of the query."""
-    window = context.duration_us(node.duration, positive=True)
-    return load(context, node.selector, context.ends_us(node.selector.when), window).without_stale()
+    width = context.duration_us(node.duration, positive=True)
+    return load(context, node.selector, context.ends_us(node.selector.when), width).without_stale()
 
 
-def _bounds(context: Context, loaded: Loaded, ends: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+def load(context: Context, selector: Selector, ends_us: np.ndarray, window_us: int) -> Loaded:
+    """The samples that windows (end - window, end] can see. Raises NotEvaluated for an exponential histogram."""
+    if selector.extension:
+        raise not_evaluated(f"the {selector.extension} modifier", selector)
+    rows = [context.index.rows[number] for number in context.index.select(selector.matchers)]
+    if selector.name and any(row.kind == "histogram" for row in rows):
+        raise not_evaluated("an exponential histogram", selector)
+    rows = [row for row in rows if row.kind != "histogram"]
+    loaded = read(context.view, rows, int(ends_us.min()) - window_us + 1, int(ends_us.max()))
+    context.count(len(loaded.times_us))
+    return loaded
+
+
+def _bounds(context: Context, loaded: Loaded, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     context.count(len(loaded.labels) * len(ends))
     if len(ends) == 1:
         # What was loaded is the window: an instant query needs no kernel, hence no compiler.
         return loaded.offsets[:-1, None], loaded.offsets[1:, None]
     from workbench.query.evaluate import windows
 
-    return windows.bounds(loaded.times_us, loaded.offsets, ends, window)
+    return windows.bounds(loaded.times_us, loaded.offsets, ends, width)
 
 
-def _apply(
-    name: str,
-    loaded: Loaded,
-    lo: np.ndarray,
-    hi: np.ndarray,
-    ends: np.ndarray,
-    window: int,
-    parameters: Sequence[np.ndarray],
-    context: Context,
-) -> Vector:
+def _apply(name: str, of: Windows, steps_us: np.ndarray, parameters: Sequence[np.ndarray]) -> Vector:
     from workbench.query.evaluate import windows
 
-    times, values = loaded.times_us, loaded.values
+    times, values = of.loaded.times_us, of.loaded.values
     if name in _REDUCTIONS:
-        out, present = windows.over_time(getattr(windows, _REDUCTIONS[name]), values, lo, hi)
+        out, present = windows.over_time(getattr(windows, _REDUCTIONS[name]), values, of.lo, of.hi)
     elif name in _EXTRAPOLATED:
         counter, per_second = _EXTRAPOLATED[name]
-        out, present = windows.extrapolated(times, values, lo, hi, ends, window, counter, per_second)
+        out, present = windows.extrapolated(times, values, of.lo, of.hi, of.ends_us, of.width_us, counter, per_second)
     elif name in ("irate", "idelta"):
-        out, present = windows.last_two(times, values, lo, hi, name == "irate")
+        out, present = windows.last_two(times, values, of.lo, of.hi, name == "irate")
     elif name == "quantile_over_time":
-        out, present = windows.quantile_over_time(values, lo, hi, parameters[0])
+        out, present = windows.quantile_over_time(values, of.lo, of.hi, parameters[0])
     elif name == "absent_over_time":
-        out, present = np.ones(lo.shape), hi > lo
+        out, present = np.ones(of.lo.shape), of.hi > of.lo
     else:
-        slope, intercept, present = windows.regression(times, values, lo, hi, context.times_us)
+        slope, intercept, present = windows.regression(times, values, of.lo, of.hi, steps_us)
         out = slope if name == "deriv" else intercept + slope * parameters[0]
-    return Vector(loaded.labels, out, present)
+    return Vector(of.loaded.labels, out, present)

@@ -38,8 +38,8 @@ class Vector:
         return Vector(self.labels, values, self.present if present is None else present)
 
     def take(self, rows: np.ndarray) -> Vector:
-        """Some of the series."""
-        return Vector([self.labels[row] for row in rows], self.values[rows], self.present[rows])
+        """Some of the series, in that order."""
+        return Vector([self.labels[row] for row in rows.tolist()], self.values[rows], self.present[rows])
 
     def without_name(self) -> Vector:
         """Without `__name__`, as after anything that changes what a number means."""

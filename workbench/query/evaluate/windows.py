@@ -9,11 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+Array = np.ndarray
+Table = tuple[Array, Array]
+
 SUM, AVG, MIN, MAX, COUNT, LAST, FIRST, PRESENT, STDDEV, STDVAR, CHANGES, RESETS = range(12)
 
 
 @njit(cache=True, nogil=True)
-def bounds(times, offsets, ends, window):
+def bounds(times: Array, offsets: Array, ends: Array, window: int) -> Table:
     """Index ranges of the windows that end at `ends` (not descending) and are `window` us long."""
     n, k = len(offsets) - 1, len(ends)
     lo = np.empty((n, k), np.int64)
@@ -33,7 +36,9 @@ def bounds(times, offsets, ends, window):
 
 
 @njit(cache=True, nogil=True)
-def extrapolated(times, values, lo, hi, ends, window, counter, per_second):
+def extrapolated(  # noqa: PLR0917 - compiled code takes its arguments by place
+    times: Array, values: Array, lo: Array, hi: Array, ends: Array, window: int, counter: bool, per_second: bool
+) -> Table:
     """`rate`, `increase` and `delta`, extrapolated to the window's edges (Prometheus 3 `extrapolatedRate`).
 
     A gap at an edge of 1.1 average intervals or more is filled by half an interval only; a counter is never followed
@@ -76,7 +81,7 @@ def extrapolated(times, values, lo, hi, ends, window, counter, per_second):
 
 
 @njit(cache=True, nogil=True)
-def last_two(times, values, lo, hi, counter):
+def last_two(times: Array, values: Array, lo: Array, hi: Array, counter: bool) -> Table:
     """`irate` (counter) and `idelta`: from the last two samples of the window."""
     n, k = lo.shape
     out = np.zeros((n, k))
@@ -97,7 +102,7 @@ def last_two(times, values, lo, hi, counter):
 
 
 @njit(cache=True, nogil=True)
-def _total(values, a, b):
+def _total(values: Array, a: int, b: int) -> float:
     # Neumaier's compensated sum; once it is infinite the compensation would only make it NaN.
     total = 0.0
     lost = 0.0
@@ -115,7 +120,7 @@ def _total(values, a, b):
 
 
 @njit(cache=True, nogil=True)
-def _mean(values, a, b):
+def _mean(values: Array, a: int, b: int) -> float:
     total = _total(values, a, b)
     if np.isinf(total):
         mean = 0.0  # the sum overflowed, or a value is infinite: divide before adding
@@ -126,7 +131,7 @@ def _mean(values, a, b):
 
 
 @njit(cache=True, nogil=True)
-def _extreme(values, a, b, highest):
+def _extreme(values: Array, a: int, b: int, highest: bool) -> float:
     found = values[a]
     for i in range(a + 1, b):
         v = values[i]
@@ -136,7 +141,7 @@ def _extreme(values, a, b, highest):
 
 
 @njit(cache=True, nogil=True)
-def _variance(values, a, b):
+def _variance(values: Array, a: int, b: int) -> float:
     mean = 0.0
     squares = 0.0
     for i in range(a, b):
@@ -147,7 +152,7 @@ def _variance(values, a, b):
 
 
 @njit(cache=True, nogil=True)
-def _steps(values, a, b, falls):
+def _steps(values: Array, a: int, b: int, falls: bool) -> float:
     found = 0.0
     for i in range(a + 1, b):
         v, w = values[i - 1], values[i]
@@ -159,7 +164,7 @@ def _steps(values, a, b, falls):
 
 
 @njit(cache=True, nogil=True)
-def over_time(operation, values, lo, hi):
+def over_time(operation: int, values: Array, lo: Array, hi: Array) -> Table:
     """The `_over_time` functions, `changes` and `resets`, by the number of the operation."""
     n, k = lo.shape
     out = np.zeros((n, k))
@@ -194,7 +199,7 @@ def over_time(operation, values, lo, hi):
 
 
 @njit(cache=True, nogil=True)
-def quantile_over_time(values, lo, hi, quantiles):
+def quantile_over_time(values: Array, lo: Array, hi: Array, quantiles: Array) -> Table:
     """The quantile of every window, linear between neighbours; below 0 -Inf, above 1 +Inf. NaN counts as smallest."""
     n, k = lo.shape
     out = np.zeros((n, k))
@@ -228,7 +233,7 @@ def quantile_over_time(values, lo, hi, quantiles):
 
 
 @njit(cache=True, nogil=True)
-def regression(times, values, lo, hi, origins):
+def regression(times: Array, values: Array, lo: Array, hi: Array, origins: Array) -> tuple[Array, Array, Array]:
     """Least-squares line through every window: slope per second, and its value at `origins` (us)."""
     n, k = lo.shape
     slope = np.zeros((n, k))

@@ -12,7 +12,8 @@ from workbench.query.promql.nodes import MATRIX, SCALAR, STRING, VECTOR, Matchin
 
 _DOCUMENTED = {VECTOR: "instant vector", MATRIX: "range vector", SCALAR: "scalar", STRING: "string"}
 PARAMETER_TYPES = {
-    "topk": SCALAR, "bottomk": SCALAR, "quantile": SCALAR, "limitk": SCALAR, "limit_ratio": SCALAR, "count_values": STRING,
+    "topk": SCALAR, "bottomk": SCALAR, "quantile": SCALAR, "limitk": SCALAR, "limit_ratio": SCALAR,
+    "count_values": STRING,
 }  # fmt: skip
 """Aggregators that take a parameter, and its type."""
 

@@ -42,7 +42,7 @@ class Durations:
         return found
 
     def offset(self, when: When, word: Token) -> When:
-        """What `offset` adds to the modifiers. Only a parenthesis opens arithmetic: `x offset 5m - 1` is a subtraction."""
+        """What `offset` adds. Only parentheses open arithmetic here: `x offset 5m - 1` subtracts from x."""
         if when.offset is not None:
             raise QuerySyntaxError("offset may not be set multiple times", position=word.start)
         return replace(when, offset=self._signed("offset"))

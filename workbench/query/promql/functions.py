@@ -18,15 +18,19 @@ class Function:
 
 
 _OVER_TIME = (
-    "absent_over_time avg_over_time changes count_over_time delta deriv first_over_time idelta increase irate "
-    "last_over_time mad_over_time max_over_time min_over_time present_over_time rate resets stddev_over_time "
-    "stdvar_over_time sum_over_time ts_of_first_over_time ts_of_last_over_time ts_of_max_over_time ts_of_min_over_time"
-).split()
+    "absent_over_time", "avg_over_time", "changes", "count_over_time", "delta", "deriv", "first_over_time",
+    "idelta", "increase", "irate", "last_over_time", "mad_over_time", "max_over_time", "min_over_time",
+    "present_over_time", "rate", "resets", "stddev_over_time", "stdvar_over_time", "sum_over_time",
+    "ts_of_first_over_time", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time",
+)  # fmt: skip
 _OF_VECTOR = (
-    "abs absent acos acosh asin asinh atan atanh ceil cos cosh deg exp floor histogram_avg histogram_count "
-    "histogram_stddev histogram_stdvar histogram_sum ln log10 log2 rad sgn sin sinh sort sort_desc sqrt tan tanh timestamp"
-).split()
-_OF_TIME = "day_of_month day_of_week day_of_year days_in_month hour minute month year".split()
+    "abs", "absent", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "deg", "exp",
+    "floor", "histogram_avg", "histogram_count", "histogram_stddev", "histogram_stdvar", "histogram_sum", "ln",
+    "log10", "log2", "rad", "sgn", "sin", "sinh", "sort", "sort_desc", "sqrt", "tan", "tanh", "timestamp",
+)  # fmt: skip
+_OF_TIME = (
+    "day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year",
+)  # fmt: skip
 
 FUNCTIONS = {
     function.name: function

@@ -22,7 +22,7 @@ KEYWORDS = frozenset(AGGREGATORS) | {
 
 @dataclass(frozen=True)
 class Token:
-    """One token. `kind` is number, duration, string, identifier, metric, end, or the keyword or sign itself."""
+    """One token. `kind` is number, duration, string, identifier, metric, eof, or the keyword or sign itself."""
 
     kind: str
     text: str
@@ -34,7 +34,7 @@ class Token:
         return self.start + len(self.text)
 
     def __str__(self) -> str:
-        if self.kind == "end":
+        if self.kind == "eof":
             return "end of input"
         shown = repr(self.text if len(self.text) <= 20 else self.text[:20] + "…")
         if self.kind in ("number", "duration", "string", "identifier"):
@@ -64,7 +64,7 @@ _NAMES = {"(": "parenthesis", "[": "bracket", "{": "brace"}
 
 
 def tokenize(text: str) -> list[Token]:
-    """All tokens, the last of kind `end`. Raises QuerySyntaxError with the position of what is no token."""
+    """All tokens, the last of kind `eof`. Raises QuerySyntaxError with the position of what is no token."""
     tokens: list[Token] = []
     opened: list[Token] = []
     position = 0
@@ -89,7 +89,7 @@ def tokenize(text: str) -> list[Token]:
             position=len(text),
             hint=f"It was opened at character {opened[-1].start + 1}.",
         )
-    tokens.append(Token("end", "", len(text)))
+    tokens.append(Token("eof", "", len(text)))
     return tokens
 
 

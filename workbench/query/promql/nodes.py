@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 from workbench.query.promql.text import format_duration, format_number, label_name, quote
 
@@ -98,7 +98,7 @@ class Literal:
         return format_duration(self.us)
 
 
-Duration = Union[Literal, DurationOf]
+Duration = Literal | DurationOf
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class Paren:
         return f"({self.expr})"
 
 
-Node = Union[Number, Text, Selector, Range, Subquery, Call, Aggregation, Binary, Unary, Paren]
+Node = Number | Text | Selector | Range | Subquery | Call | Aggregation | Binary | Unary | Paren
 
 
 def _label_list(labels: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""PromQL text -> syntax tree, by precedence climbing. The language is that of Prometheus 3, experimental parts included.
+"""PromQL text -> syntax tree, by precedence climbing. The whole language of Prometheus 3, experiments included.
 
 The grammar follows the documentation of Prometheus; nesting and length are bounded, so no input can exhaust the stack.
 """
@@ -40,10 +40,10 @@ def parse(expr: str) -> Node:
     except UnicodeEncodeError as error:
         raise QuerySyntaxError("the expression is not valid Unicode", position=error.start) from None
     parser = _Parser(Tokens(tokenize(expr)))
-    if parser.tokens.peek.kind == "end":
+    if parser.tokens.peek.kind == "eof":
         raise QuerySyntaxError("no expression found in input", position=0, hint="Try a metric name, e.g. up.")
     node = parser.expression()
-    if parser.tokens.peek.kind != "end":
+    if parser.tokens.peek.kind != "eof":
         raise parser.tokens.unexpected("", "an operator or the end")
     return node
 
@@ -176,7 +176,9 @@ class _Parser:
 
     def matching(self) -> Matching:
         clause = self.tokens.accept("on", "ignoring")
-        labels, group, include = (), "", ()
+        labels: tuple[str, ...] = ()
+        include: tuple[str, ...] = ()
+        group = ""
         if clause:
             labels, _ = self.label_list()
             grouped = self.tokens.accept("group_left", "group_right")

@@ -33,7 +33,7 @@ def format_float(value: float) -> str:
 
     Exponents only below 1e-6 and from 1e21 (Prometheus `util/jsonutil`).
     """
-    if value != value:
+    if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
@@ -66,7 +66,7 @@ def format_plain(value: float) -> str:
 
 def format_number(value: float) -> str:
     """A number literal that reads back as the same float."""
-    if value != value:
+    if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "Inf" if value > 0 else "-Inf"

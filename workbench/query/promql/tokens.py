@@ -26,7 +26,7 @@ class Tokens:
         return self._tokens[min(max(self._next, 1), len(self._tokens)) - 1]
 
     def take(self) -> Token:
-        """Read the next token; the one of kind `end` again and again."""
+        """Read the next token; the one of kind `eof` again and again."""
         token = self.peek
         self._next += 1
         return token

@@ -1,17 +1,19 @@
-"""Selector -> samples, laid out series after series in the order of the index's rows."""
+"""Rows of the index -> their samples, laid out series after series. What several ids share becomes one series."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench import schema
-from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.index import Row
 from workbench.query.names import Labels
-from workbench.query.promql.nodes import Selector
+
+if TYPE_CHECKING:
+    from workbench.store import View
 
 
 @dataclass(frozen=True)
@@ -37,31 +39,18 @@ def is_stale(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values).view(np.uint64) == np.uint64(schema.STALE_NAN_BITS)
 
 
-def load(context: Context, selector: Selector, ends_us: np.ndarray, window_us: int) -> Loaded:
-    """The samples that windows (end - window, end] can see. Raises NotEvaluated for an exponential histogram."""
-    if selector.extension:
-        raise not_evaluated(f"the {selector.extension} modifier", selector)
-    rows = [context.index.rows[number] for number in context.index.select(selector.matchers)]
-    if selector.name and any(row.kind == "histogram" for row in rows):
-        raise not_evaluated("an exponential histogram", selector)
-    rows = [row for row in rows if row.kind != "histogram"]
-    start_us, end_us = int(ends_us.min()) - window_us + 1, int(ends_us.max())
+def read(view: View, rows: Sequence[Row], start_us: int, end_us: int) -> Loaded:
+    """The samples of some rows, both ends included, in an order of the rows that suits the store."""
     if all(row.kind == "float" and len(row.ids) == 1 for row in rows):
-        return _plain(context, sorted(rows, key=lambda row: row.ids[0]), start_us, end_us)
-    return _merged(context, rows, start_us, end_us)
+        ordered = sorted(rows, key=lambda row: row.ids[0])
+        found = view.samples(np.array([row.ids[0] for row in ordered], np.int64), start_us, end_us)
+        return Loaded([row.labels for row in ordered], found.offsets, found.times_us, found.values)
+    return _merged(view, rows, start_us, end_us)
 
 
-def _plain(context: Context, rows: list[Row], start_us: int, end_us: int) -> Loaded:
-    ids = np.array([row.ids[0] for row in rows], np.int64)
-    found = context.view.samples(ids, start_us, end_us)
-    context.count(len(found.times_us))
-    return Loaded([row.labels for row in rows], found.offsets, found.times_us, found.values)
-
-
-def _merged(context: Context, rows: list[Row], start_us: int, end_us: int) -> Loaded:
+def _merged(view: View, rows: Sequence[Row], start_us: int, end_us: int) -> Loaded:
     ids = np.unique(np.array([number for row in rows for number in row.ids], np.int64))
-    found = context.view.samples(ids, start_us, end_us)
-    context.count(len(found.times_us))
+    found = view.samples(ids, start_us, end_us)
     times: list[np.ndarray] = []
     values: list[np.ndarray] = []
     for row in rows:
