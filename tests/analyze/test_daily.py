@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.analyze import compare_days, find_unusual, say_change
+from workbench.analyze import compare_days, find_unusual, say_change, say_value
 
 RNG = np.random.default_rng(7)
 USUAL = 100 + 20 * np.sin(np.arange(24) / 24 * 2 * np.pi)
@@ -65,3 +65,10 @@ def test_words():
     )
     assert say_change("CPU", compare_days(np.array([]), np.array([1.0]))) == "CPU: no data for this day."
     assert "nothing to compare" in say_change("CPU", compare_days(np.array([1.0]), np.array([])))
+
+
+def test_values_for_people():
+    assert say_value(0.1234, "share") == "12.3%"
+    assert say_value(2.5e9, "B") == "2.5 GB"
+    assert say_value(0.25, "s") == "0.25 s"
+    assert say_value(math.nan, "s") == "no data"

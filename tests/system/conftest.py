@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from conftest import ROOT
 
 START_SECONDS = 120
@@ -43,20 +42,25 @@ class Workbench:
     environment: dict[str, str] | None = None
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        """Run `workbench ARGUMENTS --home HOME`."""
+        """Run a command of the workbench on this home."""
+        command = [sys.executable, "-m", "workbench.cli", *arguments, "--home", str(self.home)]
         return subprocess.run(
-            [sys.executable, "-m", "workbench.cli", *arguments, "--home", str(self.home)],
-            capture_output=True, text=True, check=check, cwd=ROOT, timeout=120, env=self.environment,
-        )  # fmt: skip
+            command, capture_output=True, text=True, check=check, cwd=ROOT, timeout=120, env=self.environment
+        )
 
     def up(self, *flags: str) -> Workbench:
         """Start it and wait until it says that it runs."""
         self.environment = {**os.environ, **(self.environment or {})}
+        ports = [text for name in ("port", "notebook-port", "ingest-port", "grpc-port") for text in (f"--{name}", "0")]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "workbench.cli", "up", "--home", str(self.home), "--port", "0", "--notebook-port", "0",
-             "--ingest-port", "0", "--grpc-port", "0", "--no-browser", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=self.environment, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "workbench.cli", "up", "--home", str(self.home), "--no-browser", *ports, *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env=self.environment,
+            start_new_session=True,
+        )
         wait_for(self.ready, "the workbench answers /readyz", START_SECONDS)
         return self
 

@@ -10,13 +10,13 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
+from conftest import need
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from conftest import need
 from system.conftest import Workbench, request, wait_for
 
 RESOURCE = {

@@ -77,6 +77,19 @@ def say_change(what: str, comparison: Comparison) -> str:
     return f"{what} {word} by {abs(comparison.change):.0%} against the day before."
 
 
+def say_value(value: float, unit: str) -> str:
+    """A value for people: `share` as per cent, `By` with a prefix, all else with three figures."""
+    if not math.isfinite(value):
+        return "no data"
+    if unit == "share":
+        return f"{value:.1%}"
+    size = abs(value)
+    for prefix, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if size >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}".rstrip()
+
+
 def _mean(values: np.ndarray) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else math.nan

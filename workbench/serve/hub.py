@@ -1,0 +1,174 @@
+"""The hub: doors for machines, log, sealing, kernel, rules. One process, the one writer of its home."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from workbench import log
+from workbench.alert import AlertManager, NotificationChannels, load_rules, rule_files
+from workbench.config import Settings
+from workbench.errors import WorkbenchError
+from workbench.ingest import Receiver, http_app, start_grpc
+from workbench.query import instant
+from workbench.serve.doors import MachineDoors
+from workbench.serve.hub_socket import hub_app
+from workbench.serve.listen import Listener, listen, stop_on_signals, unix_socket
+from workbench.serve.process import Child, child_main
+from workbench.store import Appended, View, Writer, open_writer, state
+from workbench.stream import StreamProcessor
+
+RULES_EVERY_SECONDS = 1.0
+
+logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The parts of a running hub, as its local socket shows them."""
+
+    settings: Settings
+    writer: Writer
+    processor: StreamProcessor
+    alerts: AlertManager
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    child = child_main("hub")
+    asyncio.run(_run(child))
+
+
+async def _run(child: Child) -> None:
+    settings = child.settings
+    stop = stop_on_signals(asyncio.get_running_loop())
+    writer = open_writer(settings)
+    engine = state.engine(settings)
+    processor = StreamProcessor(settings)
+    feed = Feed(processor)
+    writer.add_listener(feed.put)
+    channels = NotificationChannels(settings, engine)
+    alerts = AlertManager(evaluator(writer.view, settings), engine, settings, recorder(writer))
+    alerts.use(load_rules(rule_files(settings)))
+    hub = Hub(settings, writer, processor, alerts)
+    receiver = Receiver(writer, settings)
+    doors = MachineDoors(settings, engine)
+    grpc_server = await start_grpc(receiver, doors.authorize, grpc_addresses(child))
+    rules = Ticker(lambda: alerts.tick(time.time_ns() // 1000), RULES_EVERY_SECONDS, "rules")
+    feed.start()
+    channels.start()
+    rules.start()
+    logger.info("hub is up", ports=dict(child.ports))
+    try:
+        await listen(
+            [
+                Listener(http_app(receiver, doors.authorize), child.sockets.get("ingest", []), doors.protocol()),
+                Listener(hub_app(hub), [unix_socket(settings.hub_socket)]),
+            ],
+            stop,
+        )
+    finally:
+        await grpc_server.stop(grace=1)
+        rules.stop()
+        channels.stop()
+        feed.stop()
+        writer.close()
+        engine.dispose()
+
+
+def grpc_addresses(child: Child) -> list[str]:
+    """Where gRPC listens: the same addresses as the HTTP door."""
+    port = child.ports["grpc"]
+    families = {listening.getsockname()[0] for listening in child.sockets.get("ingest", [])} or {"127.0.0.1"}
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in sorted(families)]
+
+
+def evaluator(view: View, settings: Settings) -> Callable[[str, int], list[tuple[Mapping[str, str], float]]]:
+    """What rules ask: an instant query that gives (labels, value) of every element."""
+
+    def evaluate(expr: str, time_us: int) -> list[tuple[Mapping[str, str], float]]:
+        result = instant(view, expr, time_us, limits=settings.query)
+        return [
+            (labels, float(result.values[row, 0])) for row, labels in enumerate(result.labels) if result.present[row, 0]
+        ]
+
+    return evaluate
+
+
+def recorder(writer: Writer) -> Callable[[pa.RecordBatch], None]:
+    """What keeps every change of an alert in the lake."""
+
+    def record(batch: pa.RecordBatch) -> None:
+        writer.append({"alerts": batch}).result(timeout=30)
+
+    return record
+
+
+class Feed:
+    """Hands what the log made durable to the kernel, in order, without holding up the log."""
+
+    def __init__(self, processor: StreamProcessor) -> None:
+        self._processor = processor
+        self._queue: queue.SimpleQueue[Appended | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="kernel", daemon=True)
+
+    def put(self, appended: Appended) -> None:
+        """Take a batch over; returns at once."""
+        self._queue.put(appended)
+
+    def start(self) -> None:
+        """Begin to consume."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Consume what is there, then end."""
+        self._queue.put(None)
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while (appended := self._queue.get()) is not None:
+            try:
+                self._processor.consume(appended)
+            except Exception as error:  # one batch that the kernel cannot take must not stop the others
+                logger.error("kernel refused a batch", error=repr(error), exc_info=True)
+
+
+class Ticker:
+    """Calls a function every so many seconds in a thread of its own; what it raises is logged, and it goes on."""
+
+    def __init__(self, call: Callable[[], Any], every_seconds: float, name: str) -> None:
+        self._call = call
+        self._every_seconds = every_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the call under way."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        turn = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                self._call()
+            except (WorkbenchError, sa.exc.SQLAlchemyError, OSError) as error:
+                logger.error("tick failed", name=self._thread.name, error=str(error))
+            turn = max(turn + self._every_seconds, time.monotonic() - self._every_seconds)
+            self._stop.wait(max(0.0, turn - time.monotonic()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The hub's local socket: writing for processes of this home, and what the kernel and the rules know.
+
+Only the owner of the home can reach the socket (0600 in a 0700 folder), so it asks for no token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from prometheus_client import generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from workbench.store import answer
+
+if TYPE_CHECKING:
+    from workbench.serve.hub import Hub
+
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def hub_app(hub: Hub) -> Starlette:
+    """The ASGI app of the local socket."""
+
+    async def write(request: Request) -> Response:
+        target = f"{request.url.path}?{request.url.query}"
+        status, body = await asyncio.to_thread(answer, hub.writer, target, await request.body())
+        return Response(body, status, media_type="application/json")
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"state": "running", "lake_version": hub.writer.view.lake_version})
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(), media_type=EXPOSITION)
+
+    async def windows(_: Request) -> Response:
+        table = await asyncio.to_thread(hub.processor.windows)
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return Response(sink.getvalue(), media_type=ARROW_STREAM)
+
+    async def health_of_rules(_: Request) -> Response:
+        return JSONResponse([str(entry) for entry in hub.alerts.health()])
+
+    writing = [Route(path, write, methods=["POST"]) for path in ("/append", "/register", "/load", "/seal")]
+    reading = [
+        Route("/health", health),
+        Route("/metrics", metrics),
+        Route("/windows", windows),
+        Route("/rules", health_of_rules),
+    ]
+    return Starlette(routes=[*writing, *reading])
