@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.simulate import catalogue
+from workbench.simulate.catalogue import metrics
 from workbench.simulate.flows import Flows, bucket_means
 from workbench.simulate.gauges import Gauges
 from workbench.simulate.grid import STEP_US, month_start_us
@@ -19,7 +19,7 @@ class Platform:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.metrics: tuple[Metric, ...] = catalogue.metrics()
+        self.metrics: tuple[Metric, ...] = metrics()
         self.series: list[Series] = [series for metric in self.metrics for series in parts(metric)]
         self._counted = [metric for metric in self.metrics if metric.type in {"counter", "histogram"}]
         gauged = [metric for metric in self.metrics if metric.type not in {"counter", "histogram"}]

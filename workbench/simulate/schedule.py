@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.simulate.catalogue import MODELS
+from workbench.simulate.catalogue.company import MODELS
 from workbench.simulate.grid import SCHEDULE, STEP_US, generator
 from workbench.simulate.shapes import DAY_US, SECOND_US
 
@@ -57,7 +57,7 @@ def incidents(seed: int, start_us: int, end_us: int) -> list[Incident]:
 def _of_day(seed: int, day: int) -> Incident | None:
     random = generator(seed, SCHEDULE, day)
     happens, at, lasts = random.random(3)
-    model = list(MODELS)[int(random.integers(len(MODELS)))]
+    model = MODELS[int(random.integers(len(MODELS)))].name
     if happens >= SHARE_OF_DAYS:
         return None
     # Between 7 and 19 h UTC, when there is traffic to slow down; 25 to 70 minutes, ramps included; on whole steps.
