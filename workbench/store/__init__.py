@@ -1,1 +1,69 @@
-""""""
+"""The store: one truth, hot in the log and cold in the lake."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.store.batches import decode_batches, encode_batches
+    from workbench.store.client import RemoteWriter, answer, attach
+    from workbench.store.follow import Follower, open_view
+    from workbench.store.lake import Lake
+    from workbench.store.registry import Identity, Series, SeriesRegistry
+    from workbench.store.samples import Samples
+    from workbench.store.view import View
+    from workbench.store.wal import Position
+    from workbench.store.writer import Appended, Writer, open_writer
+
+# Arrow, numba and deltalake take most of a second to import; who only wants a name does not wait for them.
+_HOMES = {
+    "Appended": "writer",
+    "Follower": "follow",
+    "Identity": "registry",
+    "Lake": "lake",
+    "Position": "wal",
+    "RemoteWriter": "client",
+    "Samples": "samples",
+    "Series": "registry",
+    "SeriesRegistry": "registry",
+    "View": "view",
+    "Writer": "writer",
+    "answer": "client",
+    "attach": "client",
+    "decode_batches": "batches",
+    "encode_batches": "batches",
+    "open_view": "follow",
+    "open_writer": "writer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__all__ = [
+    "Appended",
+    "Follower",
+    "Identity",
+    "Lake",
+    "Position",
+    "RemoteWriter",
+    "Samples",
+    "Series",
+    "SeriesRegistry",
+    "View",
+    "Writer",
+    "answer",
+    "attach",
+    "decode_batches",
+    "encode_batches",
+    "open_view",
+    "open_writer",
+]

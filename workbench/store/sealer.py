@@ -1,0 +1,175 @@
+"""Sealing: closed log segments become commits of the lake, in order, while appends go on."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import pyarrow as pa
+from prometheus_client import Counter
+
+from workbench import log as logs
+from workbench.config import Settings
+from workbench.errors import LogCorrupt, StoreError
+from workbench.store.batches import decode_present
+from workbench.store.lake import Lake
+from workbench.store.layout import segment_path, sync_folder
+from workbench.store.view import with_rows
+from workbench.store.wal import DOCTOR, HEADER_BYTES, TornRecord, read_header, read_records
+
+RETRY_SECONDS = 5.0
+
+SEALED = Counter("workbench_store_sealed_segments_total", "Log segments committed to the lake.")
+SEALED_ROWS = Counter("workbench_store_sealed_rows_total", "Rows committed to the lake from the log.")
+FAILED = Counter("workbench_store_seal_failures_total", "Seals that failed and will be tried again.")
+
+log = logs.get(__name__)
+
+
+def segment_tables(settings: Settings, number: int) -> dict[str, pa.Table]:
+    """All rows of a closed segment by kind, with segment and row. The same segment gives the same rows every time.
+
+    Raises LogCorrupt where a record before the segment's end, which the next header names, is not valid.
+    """
+    path = segment_path(settings, number)
+    header = read_header(path)
+    end = read_header(segment_path(settings, number + 1)).previous_bytes
+    parts: dict[str, list[pa.Table]] = {}
+    rows: dict[str, int] = {}
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for _, _, payload in read_records(fd, header.seed, HEADER_BYTES, end):
+            for kind, batch in decode_present(payload):
+                first = rows.get(kind, 0)
+                parts.setdefault(kind, []).append(with_rows(kind, batch, number, first))
+                rows[kind] = first + batch.num_rows
+    except TornRecord as torn:
+        raise LogCorrupt(
+            f"no valid record at byte {torn.offset}, before its end", where=str(path), hint=DOCTOR
+        ) from torn
+    finally:
+        os.close(fd)
+    return {kind: pa.concat_tables(tables) for kind, tables in parts.items()}
+
+
+class Sealer:
+    """A thread that seals segments as they are closed, and deletes them after the readers' grace.
+
+    `on_sealed` is called after each commit of the lake; `guard` is held while the lake is written.
+    """
+
+    def __init__(
+        self, settings: Settings, lake: Lake, log_uuid: str, *, guard: threading.Lock, on_sealed: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._lake = lake
+        self._guard = guard
+        self._app = f"log:{log_uuid}"
+        self._on_sealed = on_sealed
+        self._changed = threading.Condition()
+        self._closed: deque[int] = deque()  # guarded by _changed, as all below
+        self._sealed = 0
+        self._failure: Exception | None = None
+        self._failures = 0
+        self._stopping = False
+        self._deletions: deque[tuple[float, int]] = deque()
+        self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to seal."""
+        self._thread.start()
+
+    def add(self, number: int) -> None:
+        """A segment was closed."""
+        with self._changed:
+            self._closed.append(number)
+            self._changed.notify_all()
+
+    def retire(self, number: int) -> None:
+        """Delete a sealed segment once no reader that opened the lake before it was sealed can still need it."""
+        self._deletions.append((time.monotonic() + self._settings.log.reader_grace_seconds, number))
+
+    def wait(self, number: int, *, timeout_seconds: float | None = None) -> None:
+        """Return when that segment is in the lake. Raises StoreError where a try failed; there will be another."""
+        with self._changed:
+            failures = self._failures
+            done = self._changed.wait_for(
+                lambda: self._sealed >= number or self._failures > failures or self._stopping, timeout_seconds
+            )
+            if self._sealed >= number:
+                return
+            if self._failures > failures and self._failure is not None:
+                raise StoreError(
+                    f"sealing failed: {self._failure}", where="lake", hint="It is tried again."
+                ) from self._failure
+            raise StoreError("the writer was closed" if done else "sealing takes too long", where="lake")
+
+    def seal(self, number: int) -> None:
+        """Commit one closed segment; tables that have it already are left alone."""
+        started = time.monotonic()
+        tables = segment_tables(self._settings, number)
+        with self._guard:
+            version = self._lake.commit(self._app, number, tables)
+        self._on_sealed()
+        rows = sum(table.num_rows for table in tables.values())
+        SEALED.inc()
+        SEALED_ROWS.inc(rows)
+        log.info(
+            "sealed", segment=number, rows=rows, lake_version=version, seconds=round(time.monotonic() - started, 3)
+        )
+        with self._changed:
+            self._sealed = max(self._sealed, number)
+            self._changed.notify_all()
+        self.retire(number)
+
+    def stop(self) -> None:
+        """End after the segment at hand; what is not sealed is the next writer's."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while True:
+            with self._changed:
+                if pause:
+                    self._changed.wait_for(lambda: self._stopping, pause)
+                else:
+                    self._changed.wait_for(lambda: self._closed or self._stopping, self._seconds_to_deletion())
+                if self._stopping:
+                    return
+                number = self._closed[0] if self._closed else None
+            self._delete_due()
+            if number is None:
+                continue
+            try:
+                self.seal(number)
+                pause = 0.0
+                with self._changed:
+                    self._closed.popleft()
+            except Exception as error:  # whatever it is, the rows are safe in the log, and the next try may succeed
+                pause = RETRY_SECONDS
+                FAILED.inc()
+                log.exception("seal_failed", segment=number)
+                with self._changed:
+                    self._failure, self._failures = error, self._failures + 1
+                    self._changed.notify_all()
+
+    def _seconds_to_deletion(self) -> float | None:
+        return max(self._deletions[0][0] - time.monotonic(), 0.0) if self._deletions else None
+
+    def _delete_due(self) -> None:
+        while self._deletions and self._deletions[0][0] <= time.monotonic():
+            _, number = self._deletions.popleft()
+            with self._guard:
+                missing = self._lake.missing(self._app, number)
+            if missing:
+                log.error("segment_kept", segment=number, missing=missing)
+                continue
+            segment_path(self._settings, number).unlink(missing_ok=True)
+            sync_folder(self._settings.log_dir)

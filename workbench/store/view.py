@@ -1,0 +1,278 @@
+"""The read side: log and lake as one, the same in the writing process and in every other."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from workbench.config import Settings
+from workbench.errors import StoreError
+from workbench.schema import KINDS
+from workbench.store.batches import complete, decode_present
+from workbench.store.head import Head
+from workbench.store.lake import Lake
+from workbench.store.layout import segment_path
+from workbench.store.published import pack_sequence
+from workbench.store.registry import SeriesRegistry, series_rows
+from workbench.store.samples import Run, Samples, gather, merge_runs, sort_run
+from workbench.store.wal import read_record
+
+_ATTEMPTS = 3
+_ALL_ROWS = (1 << 40) - 1
+_SAMPLE_COLUMNS = ("series", "time", "type", "value", "segment", "row")
+
+
+class LogRows(NamedTuple):
+    """Where rows of one kind lie in the log, and the number of the first of them within its segment."""
+
+    segment: int
+    offset: int
+    first_row: int
+
+
+class View:
+    """A consistent view of log and lake. Thread-safe.
+
+    Fed with the log's records in their order by `accept`, and told by `lake_moved` that a segment was sealed. With
+    `version` only what that manifest names is read. `clock_us` is the wall clock.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        version: str | None = None,
+        clock_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.registry = SeriesRegistry()
+        self._settings = settings
+        self._version = version
+        self._clock_us = clock_us
+        self._lake = Lake(settings)
+        self._guard = threading.Lock()  # guards the three below
+        self._unsealed: dict[str, list[LogRows]] = {}
+        self._rows: dict[str, int] = {}
+        self._segment = 0
+        self._head = Head()
+        self.reload()
+
+    @property
+    def latest_us(self) -> int:
+        """Time of the newest sample seen, 0 if there is none."""
+        return self._head.latest_us
+
+    @property
+    def lake_version(self) -> str:
+        """Id of the manifest that is read: the pinned one, else the newest; "" before the first seal."""
+        return self._version or self._lake.lake_version
+
+    @property
+    def sealed_segment(self) -> int:
+        """Highest log segment that the lake holds, as far as this view knows."""
+        return self._lake.sealed_segment(self._version)
+
+    def reload(self) -> None:
+        """Start again from the newest lake: series, and the recent samples into the head. The log is to follow."""
+        self._lake.refresh()
+        sealed = self.sealed_segment
+        self.registry.add(series_rows(_newest(self._lake.table("series", version=self._version), ("series",))))
+        now_us = self._clock_us()
+        start_us = now_us - self._settings.query.head_seconds * 1_000_000
+        head = Head(start_us)
+        if self._version is None:
+            head.add(*_float_rows(self._lake.table("samples", start_us=start_us, columns=_SAMPLE_COLUMNS)))
+            head.prune(start_us, pack_sequence(sealed, _ALL_ROWS), self._settings.query.head_samples)
+        with self._guard:
+            self._unsealed = {}
+            self._rows = {}
+            self._segment = sealed
+            self._head = head
+
+    def accept(
+        self, segment: int, offset: int, batches: Mapping[str, pa.RecordBatch], *, registered: bool = False
+    ) -> None:
+        """Take the next durable record of the log; columns that hold nulls alone may be missing from its batches.
+
+        `registered`: its series are in the registry already.
+        """
+        with self._guard:
+            if segment != self._segment:
+                self._segment = segment
+                self._rows = {}
+            firsts = {kind: self._rows.get(kind, 0) for kind in batches}
+            for kind, batch in batches.items():
+                self._rows[kind] = firsts[kind] + batch.num_rows
+                self._unsealed.setdefault(kind, []).append(LogRows(segment, offset, firsts[kind]))
+            head = self._head
+        if "series" in batches and not registered:
+            self.registry.add(series_rows(batches["series"]))
+        if "samples" in batches:
+            head.add(*_float_rows(batches["samples"], pack_sequence(segment, firsts["samples"])))
+
+    def lake_moved(self) -> bool:
+        """Look for a newer manifest; what it holds is read from the lake from now on. True if there was one.
+
+        The head lets go of what is sealed and too old for it.
+        """
+        if self._version is not None or not self._lake.refresh():
+            return False
+        sealed = self._lake.sealed_segment()
+        with self._guard:
+            for kind, places in self._unsealed.items():
+                self._unsealed[kind] = [place for place in places if place.segment > sealed]
+        bound_us = self._clock_us() - self._settings.query.head_seconds * 1_000_000
+        self._head.prune(bound_us, pack_sequence(self.sealed_segment, _ALL_ROWS), self._settings.query.head_samples)
+        return True
+
+    def samples(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> Samples:
+        """Float samples of series with start <= time <= end (microseconds since 1970 UTC), newest row of each time.
+
+        With `version` only what that manifest names. Raises VersionGone.
+        """
+        wanted = np.unique(np.asarray(ids, np.int64))
+        version = version or self._version
+        if version is not None:
+            run = gather(self._lake_run(wanted, start_us, end_us, version), wanted, start_us, end_us)
+        else:
+            # The head first: what it lets go of in the meantime is in the lake that is read after it.
+            head = self._head.snapshot()
+            recent_us = self._clock_us() - self._settings.query.head_seconds * 1_000_000
+            complete_us = max(head.complete_from_us, recent_us)
+            run = head.samples(wanted, start_us, end_us)
+            if start_us < complete_us:
+                run = merge_runs(self._lake_run(wanted, start_us, min(end_us, complete_us - 1), None), run)
+        return Samples(run.ids, run.offsets, run.times, run.values)
+
+    def _lake_run(self, ids: np.ndarray, start_us: int, end_us: int, version: str | None) -> Run:
+        return sort_run(
+            *_float_rows(self._lake.samples(ids, start_us, end_us, version=version, columns=_SAMPLE_COLUMNS))
+        )
+
+    def table(
+        self,
+        kind: str,
+        *,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        columns: Sequence[str] | None = None,
+        version: str | None = None,
+    ) -> pa.Table:
+        """Rows of a kind from log and lake, one per key, the newest; both times are inclusive.
+
+        `columns` may name `segment` and `row` too; by default it is the columns of `KINDS[kind].schema`. Raises
+        StoreError for an unknown kind or column, VersionGone.
+        """
+        if kind not in KINDS:
+            raise StoreError(f"no kind {kind!r}", hint=f"Kinds: {', '.join(KINDS)}.")
+        names = list(columns) if columns is not None else KINDS[kind].schema.names
+        known = [*KINDS[kind].schema.names, "segment", "row"]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise StoreError(f"{kind} has no column {unknown[0]!r}", hint=f"Columns: {', '.join(known)}.")
+        version = version or self._version
+        for attempt in range(_ATTEMPTS):
+            with self._guard:
+                places = [] if version is not None else list(self._unsealed.get(kind, ()))
+            lake = self._lake.table(kind, start_us=start_us, end_us=end_us, columns=names, version=version)
+            try:
+                fresh = _in_time(kind, self._log_rows(kind, places), start_us, end_us)
+                break
+            except FileNotFoundError:
+                # The segment was sealed and deleted since; the lake has its rows.
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                self._catch_up()
+        rows = pa.concat_tables([lake, fresh.select(lake.schema.names).cast(lake.schema)]) if fresh.num_rows else lake
+        return _newest(rows, KINDS[kind].key).select(names)
+
+    def files(self, kind: str, *, version: str | None = None) -> list[str]:
+        """Parquet files of a kind at a manifest, the newest by default; what is only in the log is not among them."""
+        return self._lake.files(kind, version=version or self._version)
+
+    def _catch_up(self) -> None:
+        self.lake_moved()
+
+    def _log_rows(self, kind: str, places: Sequence[LogRows]) -> pa.Table:
+        """Rows of the kind at some places of the log, with segment and row. Raises FileNotFoundError."""
+        parts = []
+        open_segment, fd = 0, -1
+        try:
+            for place in places:
+                if place.segment != open_segment:
+                    if fd >= 0:
+                        os.close(fd)
+                    fd = -1
+                    fd = os.open(segment_path(self._settings, place.segment), os.O_RDONLY | os.O_CLOEXEC)
+                    open_segment = place.segment
+                for _, batch in decode_present(read_record(fd, place.offset), only=kind):
+                    parts.append(with_rows(kind, batch, place.segment, place.first_row))
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return pa.concat_tables(parts) if parts else row_schema(kind).empty_table()
+
+
+def row_schema(kind: str) -> pa.Schema:
+    """Schema of a kind with `segment` and `row`."""
+    return pa.schema([*KINDS[kind].schema, pa.field("segment", pa.int64(), False), pa.field("row", pa.int64(), False)])
+
+
+def with_rows(kind: str, batch: pa.RecordBatch, segment: int, first_row: int) -> pa.Table:
+    """A batch as rows of a segment, numbered from `first_row` on."""
+    whole = complete(kind, batch)
+    rows = np.arange(first_row, first_row + batch.num_rows)
+    return pa.Table.from_arrays(
+        [*whole.columns, pa.array(np.full(batch.num_rows, segment)), pa.array(rows)], schema=row_schema(kind)
+    )
+
+
+def _float_rows(
+    rows: pa.Table | pa.RecordBatch, first_sequence: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Series, times, values and sequences of the float samples among rows that have segment and row, or follow on."""
+    if first_sequence is None:
+        sequences = _numbers(rows.column("segment")) << 40 | _numbers(rows.column("row"))
+    else:
+        sequences = np.arange(first_sequence, first_sequence + rows.num_rows)
+    types = rows.column("type")
+    series, times = _numbers(rows.column("series")), _numbers(rows.column("time").cast(pa.int64()))
+    known = "value" in rows.schema.names
+    values = _numbers(rows.column("value")) if known else np.full(rows.num_rows, np.nan)
+    floats = _numbers(types) == 0
+    if floats.all():
+        return series, times, values, sequences
+    return series[floats], times[floats], values[floats], sequences[floats]
+
+
+def _numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+
+
+def _in_time(kind: str, rows: pa.Table, start_us: int | None, end_us: int | None) -> pa.Table:
+    column = KINDS[kind].time
+    if not column or not rows.num_rows or (start_us is None and end_us is None):
+        return rows
+    times = _numbers(rows.column(column).cast(pa.int64()))
+    keep = np.ones(len(times), bool)
+    if start_us is not None:
+        keep &= times >= start_us
+    if end_us is not None:
+        keep &= times <= end_us
+    return rows.filter(pa.array(keep))
+
+
+def _newest(rows: pa.Table, key: Sequence[str]) -> pa.Table:
+    """One row per key, the one with the highest (segment, row), in the order of (segment, row)."""
+    if not rows.num_rows:
+        return rows
+    sequences = _numbers(rows.column("segment")) << 40 | _numbers(rows.column("row"))
+    order = np.argsort(sequences, kind="stable")
+    keys = rows.select(list(key)).take(pa.array(order)).append_column("_place", pa.array(np.arange(len(order))))
+    last = keys.group_by(list(key), use_threads=False).aggregate([("_place", "max")]).column("_place_max")
+    return rows.take(pa.array(order[np.sort(last.to_numpy())]))
