@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from workbench.query import Result, parse
-from workbench.show import ShowContext
+from workbench.show import ShowContext, load_dashboard
+from workbench.show.context import SHIPPED_DASHBOARDS
+from workbench.show.filters import parse_filters
 from workbench.show.sources import selectors
 from workbench.store import Identity, Series
 
-HOST = (("host.name", "alpha"), ("service.name", "host"))
-SIMULATED = (("deployment.environment.name", "simulated"), ("service.name", "api_gateway"))
 DOMAINS = ("science", "technology", "reading", "engineering", "arts", "mathematics")
 COMPONENTS = ("api_gateway", "orchestrator", "dspy_optimizer", "marl_coordinator", "quality_assurance")
+ROUTES = ("/api/v1/jobs/{job_id}", "/api/v1/generate", "/api/v1/analytics", "/health")
 MODELS = ("gpt-4o", "gpt-4o-mini", "gemini-2.5-pro")
 # Prometheus name prefix -> (label, values, base, swing)
 SHAPES: dict[str, tuple[str, tuple[str, ...], float, float]] = {
@@ -34,7 +35,9 @@ SHAPES: dict[str, tuple[str, tuple[str, ...], float, float]] = {
     "process_cpu": ("instance", ("hub", "front", "agent", "keeper", "demo"), 0.02, 0.015),
     "process_memory": ("instance", ("hub", "front", "agent", "keeper", "demo"), 1.4e8, 4e7),
     "process_unix": ("instance", ("hub", "front", "agent", "keeper", "demo"), 42, 6),
-    "http_server": ("job", COMPONENTS, 1.7, 1.2),
+    "target_info": ("job", COMPONENTS, 1, 0),
+    "http_server": ("http_route", ROUTES, 0.7, 0.4),
+    "synth_queue": ("synth_queue", ("generate", "validate", "publish"), 8, 6),
     "synth_llm": ("gen_ai_request_model", MODELS, 1.3, 0.9),
     "synth_content": ("synth_status", ("requested", "accepted", "discarded"), 260, 160),
     "synth_quality": ("synth_domain", DOMAINS, 0.955, 0.02),
@@ -43,20 +46,21 @@ SHAPES: dict[str, tuple[str, tuple[str, ...], float, float]] = {
 
 
 class Registry:
-    """Two series: one of this host, one simulated."""
+    """One series for each selector of the overview, those of the platform simulated."""
 
     def __init__(self) -> None:
-        self.generation = 2
+        wanted = {selector for query in _overview_queries() for selector in selectors(query)}
         self._series = [
-            Series(1, _identity("system.cpu.utilization", "1", HOST), "", "", "test", 0),
-            Series(2, _identity("synth.quality.accuracy", "1", SIMULATED), "", "", "test", 0),
+            Series(number, _identity(selector), "", "", "test", 0)
+            for number, selector in enumerate(sorted(wanted, key=str))
         ]
+        self.generation = len(self._series)
 
     def since(self, generation: int) -> list[Series]:
-        return self._series if generation == 0 else []
+        return self._series[generation:]
 
     def get(self, number: int) -> Series:
-        return self._series[number - 1]
+        return self._series[number]
 
 
 class View:
@@ -111,14 +115,20 @@ class Stage:
         name = selectors(expr)[0].name
         label, values, base, swing = next(shape for prefix, shape in SHAPES.items() if name.startswith(prefix))
         grouped = " by (" in expr
+        if "(job)" in expr:
+            label, values = "job", COMPONENTS
         labels = [{label: value} for value in values] if label and grouped else [{}]
         seconds = times_us / 1e6
         rows = [
             (base + swing * (np.sin(seconds / (200 + 90 * n) + n) + 0.3 * np.sin(seconds * (1.7 + n)))) / (n + 1) ** 0.5
             for n in range(len(labels))
         ]
-        if "5.." in expr:
+        if ".." in expr:
             rows = [row / base / 400 for row in rows]
+        elif "seconds_sum" in expr:
+            rows = [row / 20 for row in rows]
+        elif base == 0.955:
+            rows = [row * (n + 1) ** 0.5 for n, row in enumerate(rows)]
         found = np.abs(np.array(rows))
         return result(kind, labels, times_us, found)
 
@@ -127,5 +137,18 @@ def result(kind: str, labels: list[dict[str, str]], times_us: np.ndarray, values
     return Result(kind, labels, times_us, values, np.isfinite(values), "17")
 
 
-def _identity(name: str, unit: str, resource: tuple[tuple[str, str], ...]) -> Identity:
-    return Identity("otel", name, "gauge", unit, "", resource, ())
+def _overview_queries() -> list[str]:
+    dashboard = load_dashboard(SHIPPED_DASHBOARDS / "overview.yaml")
+    filters, _ = parse_filters(dashboard, [])
+    return [filters.fill(query.expr, tile, charts=False) for tile in dashboard.tiles for query in tile.queries]
+
+
+def _identity(selector: Any) -> Identity:
+    labels = {matcher.label: matcher.value for matcher in selector.matchers if matcher.operator == "="}
+    labels["host.name"] = "alpha"
+    if labels.get("job") not in ("host", "workbench"):
+        labels["deployment_environment_name"] = "simulated"
+        if selector.name.startswith("http_server"):
+            labels["http_response_status_code"] = "500"
+    name = labels.pop("__name__")
+    return Identity("prometheus", name, "gauge", "", "", (), tuple(sorted(labels.items())))

@@ -68,7 +68,7 @@ def render_dashboard(
         to_text=format_instant(filters.to_us)[:19] if filters.to_us is not None else "",
         api_links={tile.id: _api_links(tile, filters, span) for tile in dashboard.tiles},
         data_table=lambda tile, series: data_table(tile, series, span),
-        sketch=lambda tile, series: sketch(tile, series),
+        sketch=sketch,
         simulated_anywhere=any(tile["simulated"] for tile in snapshot["tiles"].values()),
     )
 
@@ -96,7 +96,8 @@ def script_json(value: Any) -> Markup:
     text = orjson.dumps(value).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - every character that HTML could read is escaped above
+    # Every character that HTML could read is escaped above.
+    return Markup(text)
 
 
 @lru_cache(maxsize=1)

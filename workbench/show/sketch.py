@@ -26,7 +26,7 @@ def sketch(tile: Tile, series: Sequence[Mapping[str, Any]], styles: int = 8) -> 
         data = _path(row["values"], low, extent)
         paths.append(f'<path class="s{number % styles}" d="{data}"/>')
     # Everything in here is a number or a name of ours; nothing comes from a label.
-    return Markup(  # noqa: S704
+    return Markup(
         f'<svg class="sketch" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
         f"{''.join(paths)}</svg>"
     )

@@ -163,7 +163,7 @@ def series_key(number: int, labels: Mapping[str, str]) -> str:
 
 def alert_rows(alerts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Active alerts as the page shows them, the gravest first."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for alert in alerts:
         labels: Mapping[str, str] = alert.get("labels") or {}
         annotations: Mapping[str, str] = alert.get("annotations") or {}
@@ -253,8 +253,8 @@ def _legend(template: str, labels: Mapping[str, str]) -> str:
 
 
 def _plain(value: float) -> float | None:
-    """Seven digits are more than a chart shows; they halve what goes over the wire."""
-    return float(f"{value:.7g}") if math.isfinite(value) else None
+    """Six digits are more than a chart shows; they halve what goes over the wire."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def _short(text: str, chars_max: int = NAME_CHARS_MAX) -> str:

@@ -27,6 +27,7 @@ export class Chart {
   private seen = false;
   private stale = false;
   private provisional = false;
+  private gone = false;
   private readonly watcher: IntersectionObserver;
   private readonly sizes: ResizeObserver;
 
@@ -50,11 +51,13 @@ export class Chart {
       rootMargin: "200px",
     });
     this.watcher.observe(box);
+
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.surface);
   }
 
   destroy(): void {
+    this.gone = true;
     this.watcher.disconnect();
     this.sizes.disconnect();
     this.plot?.destroy();
@@ -81,6 +84,8 @@ export class Chart {
       this.surface.append(empty);
     }
     if (this.seen) this.draw();
+    // What is out of sight is drawn as well, but after what is in sight.
+    else idle(() => this.plot ?? this.draw());
   }
 
   /** Take the newest values: the last point moves until a whole step has passed, then a new one begins. */
@@ -139,7 +144,7 @@ export class Chart {
   }
 
   private draw(): void {
-    if (!this.series.length || this.surface.clientWidth === 0) return;
+    if (this.gone || !this.series.length || this.surface.clientWidth === 0) return;
     this.surface.querySelector(".sketch")?.remove();
     this.plot = new uPlot(this.options(), this.columns as uPlot.AlignedData, this.surface);
     this.plot.root.setAttribute("aria-hidden", "true");
@@ -167,7 +172,7 @@ export class Chart {
       },
       scales: { x: { time: true }, y: { range: (_, low, high) => this.extent(low, high) } },
       axes: [
-        { ...axis, size: 26, gap: 6, space: 64 },
+        { ...axis, size: 26, gap: 6, space: 72, values: (_, splits, __, ___, step) => splits.map((time) => tickText(time, step)) },
         {
           ...axis,
           size: (_, labels) => 14 + 7 * Math.max(3, ...(labels ?? []).map((label) => label.length)),
@@ -316,9 +321,22 @@ export class Chart {
   }
 }
 
+/** Times of the axis: as fine as the ticks are apart, the day at midnight. */
+function tickText(time: number, step: number): string {
+  const moment = new Date(time * 1000);
+  const day = moment.toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+  if (step >= 86400 || time % 86400 === 0) return day;
+  return moment.toISOString().slice(11, step < 60 ? 19 : 16);
+}
+
 const BINARY_STEPS = Array.from({ length: 17 }, (_, power) => [1, 2, 4, 5].map((step) => step * 2 ** (power * 3)))
   .flat()
   .sort((a, b) => a - b);
+
+function idle(run: () => void): void {
+  if ("requestIdleCallback" in globalThis) requestIdleCallback(run, { timeout: 1_000 });
+  else setTimeout(run, 50);
+}
 
 export function text(tag: string, className: string, content: string): HTMLElement {
   const element = document.createElement(tag);
