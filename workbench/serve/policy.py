@@ -1,6 +1,7 @@
 """Who may do what on the addresses for people: the roles table of the contracts, as data.
 
-A path that no rule names is denied to everybody, whatever their role, so a new page is closed until it stands here.
+A path that no rule names is denied to everybody, whatever their role, so a new page is closed until it stands here. All
+that is there now only reads, which every role of a person may; `ingest` stands nowhere.
 """
 
 from __future__ import annotations
@@ -9,13 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 VIEWERS = frozenset({"viewer", "analyst", "operator", "admin"})
-ANALYSTS = frozenset({"analyst", "admin"})
-OPERATORS = frozenset({"operator", "admin"})
-ADMINS = frozenset({"admin"})
 
 READ = frozenset({"GET", "HEAD"})
 QUERY = READ | {"POST"}  # Prometheus' clients send long queries as a form; it changes nothing
-WRITE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True)
