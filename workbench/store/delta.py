@@ -23,8 +23,8 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from workbench.errors import StoreError
 from workbench.schema import Kind
-from workbench.store.manifest import sync_folder
-from workbench.store.parquet import DataFile
+from workbench.store.layout import sync_folder
+from workbench.store.parquet import DataFile, sync_file
 
 # Checkpoints and log clean-up are the keeper's: delta-rs would make them inside a seal, and without syncing them.
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -68,21 +68,21 @@ def commit(
     remove: Iterable[DataFile] = (),
     transaction: tuple[str, int] | None = None,
     receipt: Receipt | None = None,
-    table: DeltaTable | None = None,
+    erase: bool = False,
+    table: DeltaTable,
 ) -> int:
     """Commit files and, for a numbered step, its transaction; durable on return. Returns the new version.
 
-    Without a transaction it is maintenance: the same rows in other files (Delta's `dataChange` false). The caller
-    holds the maintenance lock; `table`, where given, was opened under it.
+    Without a transaction and `erase` it only moves the same rows to other files (Delta's `dataChange` false). The
+    caller holds the maintenance lock; `table` was opened under it.
     """
-    table = table or open_table(folder)
-    changes = transaction is not None
+    changes = erase or transaction is not None
     now_ms = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [
         AddAction(f.path, f.size_bytes, f.partition_values, f.modified_ms, changes, f.statistics(kind)) for f in add
     ]
     actions += [RemoveAction(f.path, changes, now_ms, f.size_bytes, f.partition_values) for f in remove]
-    metadata = {"workbench": "seal" if changes else "maintenance"}
+    metadata = {"workbench": "seal" if transaction else "retention" if erase else "compaction"}
     if receipt is not None:
         metadata |= {"rows": str(receipt.rows), "checksum": receipt.checksum}
     table.create_write_transaction(
@@ -158,13 +158,17 @@ def data_files(table: DeltaTable, kind: Kind) -> list[DataFile]:
     ]
 
 
-def checkpoint(folder: Path) -> None:
-    """Write a checkpoint of the newest version and sync it: later openings start there."""
+def checkpoint(folder: Path, *, every: int) -> bool:
+    """Where the last checkpoint is `every` versions old, write one and sync it: later openings start there."""
+    newest = max((int(name[:20]) for name in _checkpoints(folder)), default=0)
+    if latest_version(folder) - newest < every:
+        return False
     open_table(folder).create_checkpoint()
     for name in os.listdir(folder / "_delta_log"):
         if name == "_last_checkpoint" or name.endswith(".parquet"):
-            _sync(folder / "_delta_log" / name)
+            sync_file(folder / "_delta_log" / name)
     sync_folder(folder / "_delta_log")
+    return True
 
 
 def mend(folder: Path) -> list[str]:
@@ -206,13 +210,8 @@ def _entry(folder: Path, version: int) -> Path:
 
 
 def _sync_entry(folder: Path, version: int) -> None:
-    _sync(_entry(folder, version))
+    sync_file(_entry(folder, version))
     sync_folder(folder / "_delta_log")
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _readable(path: Path) -> bool:

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,10 @@ from workbench.config import Settings
 from workbench.errors import LayoutUnknown, LogCorrupt, StoreError, VersionGone
 from workbench.schema import KINDS, LAYOUT_VERSION, Kind
 from workbench.store import delta, parquet
-from workbench.store.manifest import Manifest, Manifests, maintenance_lock, write_durably
+from workbench.store.layout import write_durably
+from workbench.store.manifest import Manifest, Manifests, maintenance_lock
 from workbench.store.parquet import DataFile
+from workbench.store.rows import DAY_US, checksum, day_start_us, sort_rows, split_days
 
 _log = log.get(__name__)
 
@@ -96,7 +97,7 @@ class Lake:
             raise LogCorrupt(
                 f"the lake belongs to log {known}, not {uuid}", where=str(self.folder), hint="Run workbench doctor."
             )
-        write_durably(self.folder / "identity.json", json.dumps({"layout": LAYOUT_VERSION, "log": uuid}))
+        write_durably(self.folder / "identity.json", json.dumps({"layout": LAYOUT_VERSION, "log": uuid}).encode())
 
     def sealed(self, app: str) -> int | None:
         """Highest number that application `app` (`log:<uuid>`, `load:<id>`) committed, over all tables."""
@@ -131,7 +132,7 @@ class Lake:
         if rows is None:
             rows = parquet.file_schema(kind).empty_table()
         rows = rows.select(parquet.file_schema(kind).names).cast(parquet.file_schema(kind))
-        mine = delta.Receipt(rows.num_rows, parquet.checksum(rows))
+        mine = delta.Receipt(rows.num_rows, checksum(rows))
         if done is not None and done >= number:
             theirs = delta.receipt(folder, app, number)
             if theirs is not None and theirs != mine:
@@ -142,8 +143,8 @@ class Lake:
                 )
             return
         files = [
-            parquet.write_file(folder, kind, parquet.sort_rows(kind, part), day=day, prefix="part")
-            for day, part in parquet.split_days(kind, rows)
+            parquet.write_file(folder, kind, sort_rows(kind, part), day=day, prefix="part")
+            for day, part in split_days(kind, rows)
             if part.num_rows
         ]
         delta.commit(folder, kind, add=files, transaction=(app, number), receipt=mine, table=table)
@@ -165,6 +166,49 @@ class Lake:
         if delta.latest_version(self.path(kind)) < 0:
             return None
         return delta.open_table(self.path(kind)).transaction_version(app)
+
+    # What the keeper does
+
+    def newest_files(self, kind: str) -> list[DataFile]:
+        """The files of a table now, whether a manifest names that version yet or not."""
+        return delta.data_files(delta.open_table(self.path(kind)), KINDS[kind])
+
+    def replace(self, kind: str, *, add: Sequence[DataFile], remove: Sequence[DataFile], erase: bool = False) -> bool:
+        """Exchange files of a table in one commit and write the next manifest; durable on return.
+
+        `erase` says that rows go for good; otherwise `add` must hold what `remove` held. False, with nothing done,
+        where a file to remove is not there any more or a seal is half done (the writer finishes it when it starts).
+        """
+        with maintenance_lock(self.folder):
+            if self._seal_is_open():
+                return False
+            table = delta.open_table(self.path(kind))
+            present = {file.path for file in delta.data_files(table, KINDS[kind])}
+            # delta-rs would remove a file a second time without complaint, and so add its rows twice.
+            if not present.issuperset(file.path for file in remove):
+                return False
+            delta.commit(self.path(kind), KINDS[kind], add=add, remove=remove, erase=erase, table=table)
+            self._publish(None)
+            return True
+
+    def settle(self) -> bool:
+        """Name in a manifest what maintenance committed before it was killed. False while a seal is half done."""
+        with maintenance_lock(self.folder):
+            if self._seal_is_open():
+                return False
+            if self.manifests.newest() is not None:
+                self._publish(None)
+            return True
+
+    def _seal_is_open(self) -> bool:
+        """Whether a table holds a numbered commit that no manifest names yet."""
+        last = self.manifests.newest()
+        for kind in KINDS:
+            named = last.tables.get(kind, -1) if last else -1
+            for _, actions in delta.entries(self.path(kind), above=named):
+                if any("txn" in action for action in actions):
+                    return True
+        return False
 
     # What everybody reads
 
@@ -309,7 +353,4 @@ def _snapshot(files: Sequence[DataFile]) -> Snapshot:
 
 
 def _day_bounds(day: str | None) -> tuple[int, int] | None:
-    if day is None:
-        return None
-    first = (date.fromisoformat(day) - date(1970, 1, 1)) // timedelta(microseconds=1)
-    return first, first + parquet.DAY_US - 1
+    return None if day is None else (day_start_us(day), day_start_us(day) + DAY_US - 1)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from workbench.errors import LayoutUnknown, VersionGone
 from workbench.schema import LAYOUT_VERSION
+from workbench.store.layout import write_durably
 
 # A folder's time stamp moves in steps of the kernel's clock tick: within this time a second change may not show.
 _CLOCK_TICK_SECONDS = 1.0
@@ -91,7 +92,8 @@ class Manifests:
         content = {"tables": dict(sorted(tables.items())), "segment": segment, "log": log, "time_us": time_us}
         digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
         made = Manifest(id=f"{_number(ids[-1]) + 1 if ids else 1:06d}-{digest}", layout=LAYOUT_VERSION, **content)  # type: ignore[arg-type]
-        write_durably(self.folder / f"{made.id}.json", json.dumps(asdict(made), indent=1))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_durably(self.folder / f"{made.id}.json", json.dumps(asdict(made), indent=1).encode())
         return made
 
     def remove(self, name: str) -> None:
@@ -105,27 +107,6 @@ class Manifests:
 
 def _number(name: str) -> int:
     return int(name.split("-", maxsplit=1)[0])
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Replace a small file so that a crash leaves either the old or the new content, on disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -10,31 +10,31 @@ import functools
 import json
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.schema import KINDS, Kind
-from workbench.store.manifest import sync_folder
+from workbench.store.committer import full_sync
+from workbench.store.layout import sync_folder
+from workbench.store.rows import microseconds, take
 
 ROW_GROUP_ROWS = 131_072
-DAY_US = 86_400_000_000
 
-# Encodings by measurement: time stamps and counting numbers as deltas; floats byte by byte, which zstd then shrinks.
+# Time stamps and counting numbers lie as deltas; floats byte by byte, which zstd then shrinks.
 _DELTAS = ("series", "time", "segment", "row")
 _ZSTD_LEVEL = 1
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """One Parquet file of a table as Delta knows it. Times in microseconds; `first` and `last` are both included."""
+    """One Parquet file of a table as Delta knows it. Bounds of series and time (microseconds) are both included."""
 
     path: str
     day: str | None
@@ -43,6 +43,11 @@ class DataFile:
     series: tuple[int, int] | None
     time_us: tuple[int, int] | None
     modified_ms: int = 0
+
+    @property
+    def name(self) -> str:
+        """File name without folder: `part-…` as sealed, `block-…` or `day-…` as merged."""
+        return self.path.rsplit("/", 1)[-1]
 
     @property
     def partition_values(self) -> dict[str, str | None]:
@@ -66,42 +71,19 @@ def file_schema(kind: Kind) -> pa.Schema:
     return pa.schema([field for field in kind.stored if field.name != "day"])
 
 
-def sort_rows(kind: Kind, table: pa.Table) -> pa.Table:
-    """Rows in the order of the files: samples by series and time, series by id, all others by time."""
-    if table.num_rows < 2:
-        return table
-    if kind.name == "series":
-        return table.take(pa.array(np.argsort(table["series"].to_numpy(), kind="stable")))
-    times = microseconds(table[kind.time])
-    if kind.name != "samples":
-        return table.take(pa.array(np.argsort(times, kind="stable")))
-    return table.take(pa.array(_series_time_order(table["series"].to_numpy(), times)))
-
-
-def split_days(kind: Kind, table: pa.Table) -> Iterable[tuple[str | None, pa.Table]]:
-    """A table cut at midnight UTC: (day as ISO date, rows), or (None, rows) where the kind is not partitioned."""
-    if not kind.time:
-        yield None, table
-        return
-    days = microseconds(table[kind.time]) // DAY_US
-    for number in np.unique(days):
-        rows = (
-            table
-            if days[0] == number == days[-1] and (days == number).all()
-            else table.filter(pa.array(days == number))
-        )
-        yield (date(1970, 1, 1) + timedelta(days=int(number))).isoformat(), rows
-
-
 def write_file(folder: Path, kind: Kind, table: pa.Table, *, day: str | None, prefix: str) -> DataFile:
     """Write sorted rows of one day as one durable file below the table's folder."""
-    with FileWriter(folder, kind, day=day, prefix=prefix) as writer:
+    writer = FileWriter(folder, kind, day=day, prefix=prefix)
+    try:
         writer.write(table)
-    return writer.result()
+        return writer.close()
+    except BaseException:
+        writer.discard()
+        raise
 
 
 class FileWriter:
-    """Writes one file in pieces that come in sorted order; durable when closed. Use as a context manager."""
+    """Writes one file in pieces that come in sorted order; end with `close`, or with `discard`."""
 
     def __init__(self, folder: Path, kind: Kind, *, day: str | None, prefix: str) -> None:
         name = f"{prefix}-{uuid.uuid4().hex[:16]}.parquet"
@@ -113,33 +95,7 @@ class FileWriter:
         self.rows = 0
         self._series: list[tuple[int, int]] = []
         self._times: list[tuple[int, int]] = []
-        schema = file_schema(kind)
-        deltas = {name: "DELTA_BINARY_PACKED" for name in (*_DELTAS, kind.time) if name in schema.names}
-        floats = {
-            field.name: "BYTE_STREAM_SPLIT" for field in schema if field.type == pa.float64() and field.name != "bound"
-        }
-        self._writer = pq.ParquetWriter(
-            self.path,
-            schema,
-            compression="zstd",
-            compression_level=_ZSTD_LEVEL,
-            use_dictionary=[name for name in _leaves(schema) if name not in deltas and name not in floats],
-            column_encoding={**deltas, **floats},
-            write_statistics=True,
-        )
-
-    def __enter__(self) -> FileWriter:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._writer.close()
-        if error is not None:
-            self.path.unlink(missing_ok=True)
-            return
-        with self.path.open("rb") as file:
-            os.fsync(file.fileno())
-        sync_folder(self.path.parent)
-        sync_folder(self.path.parent.parent)
+        self._writer = pq.ParquetWriter(self.path, file_schema(kind), **_encodings(kind.name))
 
     def write(self, table: pa.Table) -> None:
         """Add rows that follow, in the file's order, those written before."""
@@ -157,8 +113,12 @@ class FileWriter:
         """Bytes on disk so far."""
         return self.path.stat().st_size
 
-    def result(self) -> DataFile:
-        """What Delta has to know of the closed file."""
+    def close(self) -> DataFile:
+        """End the file and make it durable; what Delta has to know of it."""
+        self._writer.close()
+        sync_file(self.path)
+        sync_folder(self.path.parent)
+        sync_folder(self.path.parent.parent)
         found = self.path.stat()
         return DataFile(
             path=self.relative,
@@ -169,6 +129,40 @@ class FileWriter:
             time_us=_span(self._times),
             modified_ms=int(found.st_mtime * 1000),
         )
+
+    def discard(self) -> None:
+        """Take the file away."""
+        self._writer.close()
+        self.path.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Return when the file's bytes are on the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        full_sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@functools.cache
+def _encodings(kind_name: str) -> dict[str, Any]:
+    """Options of the Parquet writer for a kind. Encodings by measurement: `docs/store.md`."""
+    kind = KINDS[kind_name]
+    schema = file_schema(kind)
+    deltas = {name: "DELTA_BINARY_PACKED" for name in (*_DELTAS, kind.time) if name in schema.names}
+    floats = {f.name: "BYTE_STREAM_SPLIT" for f in schema if f.type == pa.float64() and f.name != "bound"}
+    memory = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), memory)
+    leaves = pq.ParquetFile(pa.BufferReader(memory.getvalue())).schema
+    paths = [leaves.column(i).path for i in range(len(leaves))]
+    return {
+        "compression": "zstd",
+        "compression_level": _ZSTD_LEVEL,
+        "use_dictionary": [path for path in paths if path not in deltas and path not in floats],
+        "column_encoding": {**deltas, **floats},
+        "write_statistics": True,
+    }
 
 
 @dataclass(frozen=True)
@@ -207,57 +201,26 @@ def read_rows(
         if end_us is not None:
             inside &= times <= end_us
         keep = np.flatnonzero(inside) if keep is None else keep[inside]
-    return table if keep is None or len(keep) == table.num_rows else table.take(pa.array(keep))
+    return table if keep is None or len(keep) == table.num_rows else take(table, keep)
 
 
-def microseconds(column: pa.ChunkedArray) -> np.ndarray:
-    """A timestamp[us] column without nulls as int64."""
-    return column.cast(pa.int64()).to_numpy()
+def read_span(path: str, kind: Kind, low: int, high: int) -> pa.Table:
+    """All columns of the rows of one file with `low` <= series < `high`."""
+    groups = _groups(path, kind.name)
+    assert groups.series is not None
+    chosen = np.flatnonzero((groups.series[:, 1] >= low) & (groups.series[:, 0] < high))
+    file = pq.ParquetFile(path, metadata=groups.metadata, memory_map=True, pre_buffer=False)
+    table = file.read_row_groups(chosen.tolist(), use_threads=False)
+    first, last = np.searchsorted(table["series"].to_numpy(), [low, high])
+    return table.slice(first, last - first)
 
 
-def checksum(table: pa.Table) -> str:
-    """Sum of a hash of every row, whatever their order: 16 hexadecimal digits.
-
-    A row's place in the log (segment, row) and all its numbers take part; text does not, its log record has a checksum
-    of its own.
-    """
-    total = np.zeros(table.num_rows, np.uint64)
-    with np.errstate(over="ignore"):
-        for field in table.schema:
-            bits = _bits(table[field.name])
-            if bits is not None:
-                total = (total ^ bits) * np.uint64(0x9E3779B97F4A7C15)
-                total ^= total >> np.uint64(29)
-        return f"{int(total.sum(dtype=np.uint64)):016x}"
-
-
-def _bits(column: pa.ChunkedArray) -> np.ndarray | None:
-    kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_integer(kind):
-        column = column.cast(pa.int64())
-    elif not pa.types.is_floating(kind):
-        return None
-    if column.null_count:
-        column = pc.fill_null(column, 0)
-    return column.to_numpy().view(np.uint64)
-
-
-def _leaves(schema: pa.Schema) -> list[str]:
-    """Names of Parquet's leaf columns of plain and nested fields, as the writer's options want them."""
-    memory = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), memory)
-    stored = pq.ParquetFile(pa.BufferReader(memory.getvalue())).schema
-    return [stored.column(i).path for i in range(len(stored))]
-
-
-def _series_time_order(series: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Order by series, then time, by one sort of one packed 64-bit key where both fit (four times faster)."""
-    low, high = int(series.min()), int(series.max())
-    first, last = int(times.min()), int(times.max())
-    width = max(1, (last - first).bit_length())
-    if (high - low).bit_length() + width <= 62:
-        return np.argsort(((series - low) << np.int64(width)) | (times - first))
-    return np.lexsort((times, series))
+def series_groups(path: str, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest series, and number of rows, of each row group of one file."""
+    groups = _groups(path, kind.name)
+    assert groups.series is not None
+    rows = [groups.metadata.row_group(i).num_rows for i in range(groups.metadata.num_row_groups)]
+    return groups.series[:, 0], np.array(rows, np.int64)
 
 
 def _rows_of(series: np.ndarray, ids: np.ndarray) -> np.ndarray:
