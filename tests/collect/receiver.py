@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -19,10 +21,15 @@ class OtlpReceiver:
         self.headers: list[dict[str, str]] = []
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self.changed = threading.Condition()
+        self._connections: list[socket.socket] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                receiver._connections.append(self.connection)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -57,8 +64,17 @@ class OtlpReceiver:
                 f"{len(self.requests)} requests, {self.headers[-3:]}"
             )  # type: ignore[arg-type]
 
+    @property
+    def connections(self) -> int:
+        """How many connections were opened so far."""
+        return len(self._connections)
+
     def close(self) -> None:
+        """Be gone, kept connections included."""
         self._server.shutdown()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._server.server_close()
 
 
