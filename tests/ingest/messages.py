@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from workbench.ingest.prompb import WriteRequest
+from workbench.ingest.prometheus.prompb import WriteRequest
 
 
 def now_ms() -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.ingest.callers import ANONYMOUS, Authorize, Caller, Knock
+    from workbench.ingest.grpc import GrpcServer, start_grpc
     from workbench.ingest.http import http_app
     from workbench.ingest.receiver import Outcome, Receiver
 
@@ -14,13 +15,15 @@ _HOMES = {
     "ANONYMOUS": "callers",
     "Authorize": "callers",
     "Caller": "callers",
+    "GrpcServer": "grpc",
     "Knock": "callers",
     "Outcome": "receiver",
     "Receiver": "receiver",
     "http_app": "http",
+    "start_grpc": "grpc",
 }
 
-__all__ = ["ANONYMOUS", "Authorize", "Caller", "Knock", "Outcome", "Receiver", "http_app"]
+__all__ = ["ANONYMOUS", "Authorize", "Caller", "GrpcServer", "Knock", "Outcome", "Receiver", "http_app", "start_grpc"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from workbench.config import Ingest
 from workbench.ingest.callers import Caller
-from workbench.ingest.points import Decoded, Rows, join_rows
+from workbench.ingest.points import Decoded, OddPoint, Rows, join_rows
 from workbench.ingest.refusals import Refusal, Refusals
 from workbench.ingest.series_book import SeriesBook
 
@@ -62,27 +64,33 @@ def _admit_odd(
     decoded: Decoded, ok: np.ndarray, book: SeriesBook, caller: Caller, refusals: Refusals
 ) -> tuple[Rows | None, int]:
     odd = [point for point in decoded.odd if ok[point.group]]
-    if not odd:
-        return None, 0
-    columns: list[tuple[int, int, np.uint64, int, bool]] = []
-    rows = Rows(*(np.empty(0) for _ in range(5)))
+    series: list[int] = []
+    of_row: list[OddPoint] = []
+    histograms: dict[int, dict[str, Any] | None] = {}
+    bits: list[int] = []
     accepted = 0
     for point, ids in zip(odd, book.enter([point.members for point in odd], caller), strict=True):
         if isinstance(ids, Refusal):
             _refuse(decoded, point.group, ids, refusals, 1)
             continue
         accepted += 1
-        for series, value in zip(ids, point.values, strict=True):
-            if point.exemplar is not None:
-                rows.exemplars[len(columns)] = point.exemplar
-            if not isinstance(value, np.uint64):
-                rows.histograms[len(columns)] = value
-            bits = value if isinstance(value, np.uint64) else np.uint64(0)
-            columns.append((series, int(decoded.times_us[point.group]), bits, point.start_us, point.stale))
-    if not columns:
+        for one, value in zip(ids, point.values, strict=True):
+            if isinstance(value, np.uint64):
+                bits.append(int(value))
+            else:
+                histograms[len(series)] = value
+                bits.append(0)
+            series.append(one)
+            of_row.append(point)
+    if not series:
         return None, 0
-    series, times, bits, starts, stale = zip(*columns, strict=True)
-    rows.series, rows.times_us = np.array(series, np.int64), np.array(times, np.int64)
-    rows.bits, rows.starts_us = np.array(bits, np.uint64), np.array(starts, np.int64)
-    rows.stale = np.array(stale, bool)
+    rows = Rows(
+        np.array(series, np.int64),
+        decoded.times_us[[point.group for point in of_row]],
+        np.array(bits, np.uint64),
+        np.array([point.start_us for point in of_row], np.int64),
+        np.array([point.stale for point in of_row], bool),
+        histograms,
+        {row: point.exemplar for row, point in enumerate(of_row) if point.exemplar is not None},
+    )
     return rows, accepted

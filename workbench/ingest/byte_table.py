@@ -12,6 +12,8 @@ import secrets
 import numpy as np
 from numba import njit
 
+from workbench.ingest.wire import Int
+
 MISSING = -1
 
 _MIX_A = np.uint64(0x9E3779B97F4A7C15)
@@ -19,7 +21,7 @@ _MIX_B = np.uint64(0xBF58476D1CE4E5B9)
 
 
 @njit(cache=True, nogil=True)
-def _hash(words, start, end, seed):
+def _hash(words: np.ndarray, start: Int, end: Int, seed: Int) -> Int:
     state = seed
     for i in range(start, end):
         state = (state ^ words[np.uint64(i)]) * _MIX_A
@@ -29,7 +31,16 @@ def _hash(words, start, end, seed):
 
 
 @njit(cache=True, nogil=True)
-def _place(words, start, end, digest, hashes, key_starts, key_ends, arena):
+def _place(
+    words: np.ndarray,
+    start: Int,
+    end: Int,
+    digest: Int,
+    hashes: np.ndarray,
+    key_starts: np.ndarray,
+    key_ends: np.ndarray,
+    arena: np.ndarray,
+) -> Int:
     """The place where the key lies, or the free one where it belongs."""
     mask = np.uint64(len(hashes) - 1)
     place = (digest >> np.uint64(8)) & mask
@@ -49,7 +60,17 @@ def _place(words, start, end, digest, hashes, key_starts, key_ends, arena):
 
 
 @njit(cache=True, nogil=True)
-def _find(words, starts, seed, hashes, key_starts, key_ends, values, arena, found):
+def _find(
+    words: np.ndarray,
+    starts: np.ndarray,
+    seed: Int,
+    hashes: np.ndarray,
+    key_starts: np.ndarray,
+    key_ends: np.ndarray,
+    values: np.ndarray,
+    arena: np.ndarray,
+    found: np.ndarray,
+) -> None:
     for k in range(len(starts) - 1):
         digest = _hash(words, starts[k], starts[k + 1], seed)
         place = _place(words, starts[k], starts[k + 1], digest, hashes, key_starts, key_ends, arena)
@@ -57,7 +78,19 @@ def _find(words, starts, seed, hashes, key_starts, key_ends, values, arena, foun
 
 
 @njit(cache=True, nogil=True)
-def _put(words, start, end, value, seed, hashes, key_starts, key_ends, values, arena, used):
+def _put(
+    words: np.ndarray,
+    start: Int,
+    end: Int,
+    value: Int,
+    seed: Int,
+    hashes: np.ndarray,
+    key_starts: np.ndarray,
+    key_ends: np.ndarray,
+    values: np.ndarray,
+    arena: np.ndarray,
+    used: Int,
+) -> Int:
     """Write one key; returns the words used in the arena afterwards. There is room: the caller saw to it."""
     digest = _hash(words, start, end, seed)
     place = _place(words, start, end, digest, hashes, key_starts, key_ends, arena)
@@ -75,7 +108,7 @@ def _put(words, start, end, value, seed, hashes, key_starts, key_ends, values, a
 class ByteTable:
     """Raw bytes -> int64, at most `max_keys` keys of `max_bytes` in all.
 
-    Not thread-safe: its owner holds a lock, and clears it when it is `crowded`.
+    `crowded` once a key found no room; its owner then clears it. Not thread-safe: the owner holds a lock.
     """
 
     def __init__(self, *, max_keys: int, max_bytes: int) -> None:
@@ -87,13 +120,9 @@ class ByteTable:
     def __len__(self) -> int:
         return self._count
 
-    @property
-    def crowded(self) -> bool:
-        """Whether nine tenths of the room are taken."""
-        return 10 * self._count > 9 * self.max_keys or 10 * self._used > 9 * self.max_words
-
     def clear(self) -> None:
         """Forget all keys and give the memory back."""
+        self.crowded = False
         self._count = 0
         self._used = 0
         self._arena = np.empty(4096, np.uint64)
@@ -116,6 +145,7 @@ class ByteTable:
     def put(self, key: np.ndarray, value: int) -> bool:
         """Remember one key (uint64 words); False, and nothing remembered, where there is no room."""
         if self._count >= self.max_keys or self._used + len(key) > self.max_words:
+            self.crowded = True
             return False
         if self._used + len(key) > len(self._arena):
             size = min(self.max_words, max(2 * len(self._arena), self._used + len(key)))
@@ -138,7 +168,16 @@ class ByteTable:
 
 
 @njit(cache=True, nogil=True)
-def _reinsert(old_hashes, old_starts, old_ends, old_values, hashes, key_starts, key_ends, values):
+def _reinsert(
+    old_hashes: np.ndarray,
+    old_starts: np.ndarray,
+    old_ends: np.ndarray,
+    old_values: np.ndarray,
+    hashes: np.ndarray,
+    key_starts: np.ndarray,
+    key_ends: np.ndarray,
+    values: np.ndarray,
+) -> None:
     mask = np.uint64(len(hashes) - 1)
     for k in range(len(old_hashes)):
         place = (old_hashes[k] >> np.uint64(8)) & mask

@@ -6,6 +6,7 @@ Source: CloudEvents 1.0.2, JSON event format 1.0.2 and HTTP protocol binding (st
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -31,7 +32,8 @@ _ATTRIBUTE_NAME = re.compile(r"[a-z0-9]{1,64}")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
 
 
-class EventFault(NamedTuple):
+@dataclass(frozen=True)
+class EventFault:
     """Why one event is refused: its 0-based place in the request, the attribute, what is wrong, a stable reason."""
 
     index: int

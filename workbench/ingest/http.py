@@ -16,15 +16,12 @@ from starlette.responses import JSONResponse, Response
 from workbench.errors import Busy, InputError, TooLarge, WorkbenchError
 from workbench.ingest.bodies import media_type
 from workbench.ingest.callers import Authorize, Caller, Knock
-from workbench.ingest.otlp_answers import otlp_answer, otlp_error
+from workbench.ingest.otlp.answers import RETRY_AFTER_SECONDS, otlp_answer, otlp_error
 from workbench.ingest.receiver import Outcome, Receiver
 from workbench.log import get, request
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
-
-RETRY_AFTER_SECONDS = 5
-"""What a sender is told to wait when the store cannot serve."""
 
 log = get(__name__)
 
@@ -68,8 +65,8 @@ async def _answer(receiver: Receiver, authorize: Authorize, incoming: Request) -
         return otlp_error(error, media_type(media), _headers(error)) if otlp else _error(error)
     except Exception:
         log.exception("a request failed", path=incoming.url.path)
-        error = WorkbenchError("the door failed on this request", hint="See the hub's log.")
-        return otlp_error(error, media_type(media), {}) if otlp else _error(error)
+        failure = WorkbenchError("the door failed on this request", hint="See the hub's log.")
+        return otlp_error(failure, media_type(media), {}) if otlp else _error(failure)
 
 
 async def _serve(receiver: Receiver, incoming: Request, caller: Caller, media: str) -> Response:

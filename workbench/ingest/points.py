@@ -104,8 +104,13 @@ def join_rows(parts: list[Rows]) -> Rows:
     """Several blocks of rows as one."""
     if len(parts) == 1:
         return parts[0]
-    names = ("series", "times_us", "bits", "starts_us", "stale")
-    joined = Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    joined = Rows(
+        np.concatenate([part.series for part in parts]),
+        np.concatenate([part.times_us for part in parts]),
+        np.concatenate([part.bits for part in parts]),
+        np.concatenate([part.starts_us for part in parts]),
+        np.concatenate([part.stale for part in parts]),
+    )
     base = 0
     for part in parts:
         joined.histograms.update({base + i: v for i, v in part.histograms.items()})

@@ -18,11 +18,11 @@ from workbench.ingest.admission import admit
 from workbench.ingest.bodies import expand, media_type
 from workbench.ingest.callers import Caller
 from workbench.ingest.events import EventFault, decode_events, events_batch
-from workbench.ingest.otlp import OtlpDecoder
-from workbench.ingest.otlp_json import otlp_json_to_protobuf
+from workbench.ingest.otlp.decode import OtlpDecoder
+from workbench.ingest.otlp.json import otlp_json_to_protobuf
 from workbench.ingest.points import Decoded
+from workbench.ingest.prometheus.write import decode_write, unsnap
 from workbench.ingest.refusals import Refusal, Refusals
-from workbench.ingest.remote_write import decode_write, unsnap
 from workbench.ingest.series_book import SeriesBook
 from workbench.log import get
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from workbench.ingest.points import Decoded, Member
 from workbench.ingest.refusals import Refusal
 
 if TYPE_CHECKING:
-    from workbench.store import Writer
+    from workbench.store import Identity, Writer
 
 
 MAX_KEYS = 2**20
@@ -69,40 +69,39 @@ class SeriesBook:
             return self._enter(described, caller)
 
     def _enter(self, described: Sequence[list[Member] | Refusal], caller: Caller) -> list[list[int] | Refusal]:
-        registry = self._writer.view.registry
-        room = self._limits.max_series - len(registry)
-        quota = self._limits.max_anonymous_series - registry.anonymous if caller.anonymous else room
+        wanted: list[Member] = []
+        fresh: set[Identity] = set()
         answers: list[list[int] | Refusal] = []
-        accepted: list[Member] = []
-        fresh: set[object] = set()
         for members in described:
-            refusal = members if isinstance(members, Refusal) else self._check(members, caller)
-            if refusal is None and isinstance(members, list):
-                new = {m.identity for m in members if registry.find(m.identity) is None} - fresh
-                if len(fresh) + len(new) > room:
-                    refusal = Refusal("series_limit", where=members[0].identity.name)
-                elif len(fresh) + len(new) > quota:
-                    refusal = Refusal("anonymous_quota", where=members[0].identity.name)
-                else:
-                    fresh |= new
-                    answers.append(list(range(len(accepted), len(accepted) + len(members))))
-                    accepted.extend(members)
-                    continue
-            assert refusal is not None
-            answers.append(refusal)
-        ids = self._writer.register([tuple(member) for member in accepted], caller.source) if accepted else []
-        return [answer if isinstance(answer, Refusal) else [ids[i] for i in answer] for answer in answers]
+            if isinstance(members, Refusal):
+                answers.append(members)
+            elif (refusal := self._refusal(members, caller, fresh)) is not None:
+                answers.append(refusal)
+            else:
+                answers.append(list(range(len(wanted), len(wanted) + len(members))))
+                wanted.extend(members)
+        if not wanted:
+            return answers
+        ids = self._writer.register([(m.identity, m.description, m.scope) for m in wanted], caller.source)
+        return [answer if isinstance(answer, Refusal) else [ids[place] for place in answer] for answer in answers]
 
-    def _check(self, members: Iterable[Member], caller: Caller) -> Refusal | None:
-        for number, member in enumerate(members):
-            if number == 0:  # the members of a group differ in part and bound alone
-                refusal = check_identity(member.identity, self._limits, anonymous=caller.anonymous)
-                if refusal is not None:
-                    return refusal
-            if caller.anonymous:
-                known = self._writer.view.registry.find(member.identity)
-                if known is not None and known.source != ANONYMOUS:
-                    return Refusal("owned_series", where=member.identity.name)
+    def _refusal(self, members: list[Member], caller: Caller, fresh: set[Identity]) -> Refusal | None:
+        """Why the caller may not write to a group; else its new series join `fresh`, which are to be registered."""
+        identity = members[0].identity  # the members of a group differ in part and bound alone
+        refusal = check_identity(identity, self._limits, anonymous=caller.anonymous)
+        if refusal is not None:
+            return refusal
+        registry = self._writer.view.registry
+        known = [registry.find(member.identity) for member in members]
+        if caller.anonymous and any(one is not None and one.source != ANONYMOUS for one in known):
+            return Refusal("owned_series", where=identity.name)
+        new = fresh | {member.identity for member, one in zip(members, known, strict=True) if one is None}
+        if len(new) > len(fresh):
+            if len(registry) + len(new) > self._limits.max_series:
+                return Refusal("series_limit", where=identity.name)
+            if caller.anonymous and registry.anonymous + len(new) > self._limits.max_anonymous_series:
+                return Refusal("anonymous_quota", where=identity.name)
+            fresh |= new
         return None
 
     def _follow(self) -> None:

@@ -8,8 +8,13 @@ classes rewrite the message in canonical form and scans again.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
+
+Int = Any
+"""An integer inside compiled code: a Python int, int64 or uint64 to the type checker."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
@@ -23,7 +28,7 @@ MAX_FIELD = 2**29 - 1
 
 
 @njit(cache=True, nogil=True)
-def read_varint(body, at, end):
+def read_varint(body: np.ndarray, at: Int, end: Int) -> tuple[Int, Int]:
     """One base-128 varint of at most ten bytes in body[at:end] -> (value, position after it; -1 if it is cut)."""
     value = np.uint64(0)
     shift = np.uint64(0)
@@ -39,7 +44,7 @@ def read_varint(body, at, end):
 
 
 @njit(cache=True, nogil=True)
-def read_fixed64(body, at):
+def read_fixed64(body: np.ndarray, at: Int) -> Int:
     """Eight bytes, little-endian, at body[at:]; the caller has checked that they are there."""
     value = np.uint64(0)
     for i in range(8):
@@ -48,7 +53,7 @@ def read_fixed64(body, at):
 
 
 @njit(cache=True, nogil=True)
-def read_field(body, at, end, state):
+def read_field(body: np.ndarray, at: Int, end: Int, state: np.ndarray) -> tuple[Int, Int, Int, Int, Int]:
     """One field of the message body[at:end] -> (field, wire type, value, start of the payload, position after it).
 
     The payload of a BYTES field is body[start:after]; `value` holds a number's bits. Never reads at or past `end`. On
@@ -83,7 +88,7 @@ def read_field(body, at, end, state):
 
 
 @njit(cache=True, nogil=True)
-def fail(state, status, at):
+def fail(state: np.ndarray, status: Int, at: Int) -> tuple[Int, Int, Int, Int, Int]:
     """Record why and where a scan stopped; returns what `read_field` returns then."""
     state[STATUS] = status
     state[AT] = at
@@ -91,7 +96,7 @@ def fail(state, status, at):
 
 
 @njit(cache=True, nogil=True)
-def copy_bytes(source, start, end, target, at):
+def copy_bytes(source: np.ndarray, start: Int, end: Int, target: np.ndarray, at: Int) -> Int:
     """Copy source[start:end] to target[at:]; returns the position after the copy."""
     for i in range(end - start):
         target[np.uint64(at + i)] = source[np.uint64(start + i)]
@@ -99,6 +104,6 @@ def copy_bytes(source, start, end, target, at):
 
 
 @njit(cache=True, nogil=True)
-def padded(size):
+def padded(size: Int) -> Int:
     """`size` rounded up to whole 8-byte words."""
     return (size + 7) & ~7

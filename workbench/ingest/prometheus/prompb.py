@@ -1,6 +1,6 @@
 """The messages of Prometheus remote write 1.0, built at import time from a table of their fields.
 
-Source: prometheus/prompb/remote.proto and types.proto. The columns of a request are read by `write_scan`; these
+Source: prometheus/prompb/remote.proto and types.proto. The columns of a request are read by `scan`; these
 classes serve what is rare: labels seen for the first time, native histograms, odd encodings.
 """
 

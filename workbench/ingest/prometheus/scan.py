@@ -17,6 +17,7 @@ from workbench.ingest.wire import (
     STATUS,
     UNUSUAL,
     VARINT,
+    Int,
     copy_bytes,
     padded,
     read_field,
@@ -68,7 +69,16 @@ def scan_write(body: bytes) -> WriteColumns | None:
 
 
 @njit(cache=True, nogil=True)
-def _scan_request(body, fill, state, keys, key_starts, series, times_ms, bits):
+def _scan_request(
+    body: np.ndarray,
+    fill: bool,
+    state: np.ndarray,
+    keys: np.ndarray,
+    key_starts: np.ndarray,
+    series: np.ndarray,
+    times_ms: np.ndarray,
+    bits: np.ndarray,
+) -> None:
     at, end = 0, len(body)
     while at < end:
         field, wire, _, start, at = read_field(body, at, end, state)
@@ -81,7 +91,18 @@ def _scan_request(body, fill, state, keys, key_starts, series, times_ms, bits):
 
 
 @njit(cache=True, nogil=True)
-def _scan_series(body, at, end, fill, state, keys, key_starts, series, times_ms, bits):
+def _scan_series(
+    body: np.ndarray,
+    at: Int,
+    end: Int,
+    fill: bool,
+    state: np.ndarray,
+    keys: np.ndarray,
+    key_starts: np.ndarray,
+    series: np.ndarray,
+    times_ms: np.ndarray,
+    bits: np.ndarray,
+) -> None:
     number, first_word = state[_SERIES], state[_WORDS]
     key = 8 * (first_word + 1)
     size = 0
@@ -111,7 +132,17 @@ def _scan_series(body, at, end, fill, state, keys, key_starts, series, times_ms,
 
 
 @njit(cache=True, nogil=True)
-def _scan_sample(body, at, end, fill, state, number, series, times_ms, bits):
+def _scan_sample(
+    body: np.ndarray,
+    at: Int,
+    end: Int,
+    fill: bool,
+    state: np.ndarray,
+    number: Int,
+    series: np.ndarray,
+    times_ms: np.ndarray,
+    bits: np.ndarray,
+) -> None:
     value, time = np.uint64(0), np.uint64(0)
     while at < end:
         field, wire, number_bits, _, at = read_field(body, at, end, state)

@@ -11,8 +11,8 @@ from workbench.ingest.points import Member
 from workbench.ingest.refusals import Refusal
 
 if TYPE_CHECKING:
-    from workbench.ingest.otlp import MetricContext
-    from workbench.ingest.otlp_values import Pairs
+    from workbench.ingest.otlp.decode import MetricContext
+    from workbench.ingest.otlp.values import Pairs
 
 
 def histogram_members(

@@ -1,7 +1,7 @@
 """OTLP metrics: an ExportMetricsServiceRequest as points, its resources and metrics known from one request to the next.
 
 Source: https://opentelemetry.io/docs/specs/otlp/ and the metrics data model. Cumulative sums, gauges and explicit
-histograms are columns (`otlp_scan`); exponential histograms and summaries are decoded one by one (`otlp_odd`).
+histograms are columns (`scan`); exponential histograms and summaries are decoded one by one (`odd`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from workbench.errors import InputError
-from workbench.ingest import otlp_scan as scan
 from workbench.ingest.byte_table import MISSING, ByteTable
-from workbench.ingest.otlp_histogram import histogram_members
-from workbench.ingest.otlp_odd import odd_point
-from workbench.ingest.otlp_values import Pairs, attribute_pairs, exemplar_dict, scope_text
+from workbench.ingest.otlp import scan
+from workbench.ingest.otlp.histogram import histogram_members
+from workbench.ingest.otlp.odd import odd_point
+from workbench.ingest.otlp.values import Pairs, attribute_pairs, exemplar_dict, scope_text
 from workbench.ingest.points import Decoded, Member, Rows
 from workbench.ingest.refusals import Refusal
 from workbench.store import Identity

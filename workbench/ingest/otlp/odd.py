@@ -8,14 +8,14 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
-from workbench.ingest import otlp_scan as scan
-from workbench.ingest.otlp_histogram import summary_members
-from workbench.ingest.otlp_values import attribute_pairs, exemplar_dict
+from workbench.ingest.otlp import scan
+from workbench.ingest.otlp.histogram import summary_members
+from workbench.ingest.otlp.values import attribute_pairs, exemplar_dict
 from workbench.ingest.points import OddPoint
 from workbench.ingest.refusals import Refusal
 
 if TYPE_CHECKING:
-    from workbench.ingest.otlp import MetricContext
+    from workbench.ingest.otlp.decode import MetricContext
 
 _MAX_COUNT = 2**63 - 1
 

@@ -21,6 +21,7 @@ from workbench.ingest.wire import (
     STATUS,
     UNUSUAL,
     VARINT,
+    Int,
     copy_bytes,
     padded,
     read_field,
@@ -122,7 +123,7 @@ def _allocate(state: np.ndarray) -> _Out:
 
 
 @njit(cache=True, nogil=True)
-def _scan_request(body, fill, out, state):
+def _scan_request(body: np.ndarray, fill: bool, out: _Out, state: np.ndarray) -> None:
     at, end = 0, len(body)
     while at < end:
         field, wire, _, start, at = read_field(body, at, end, state)
@@ -135,7 +136,7 @@ def _scan_request(body, fill, out, state):
 
 
 @njit(cache=True, nogil=True)
-def _only_field(body, at, end, wanted, state):
+def _only_field(body: np.ndarray, at: Int, end: Int, wanted: Int, state: np.ndarray) -> tuple[Int, Int]:
     """Start and end of the one BYTES field numbered `wanted`; UNUSUAL if it was sent twice, an empty span if never."""
     found_start, found_end, seen = 0, 0, False
     while at < end:
@@ -152,13 +153,13 @@ def _only_field(body, at, end, wanted, state):
 
 
 @njit(cache=True, nogil=True)
-def _write_word(target, word, value):
+def _write_word(target: np.ndarray, word: Int, value: Int) -> None:
     for i in range(8):
         target[8 * word + i] = (value >> (8 * i)) & 0xFF
 
 
 @njit(cache=True, nogil=True)
-def _scan_resource_metrics(body, at, end, fill, out, state):
+def _scan_resource_metrics(body: np.ndarray, at: Int, end: Int, fill: bool, out: _Out, state: np.ndarray) -> None:
     resource_start, resource_end = _only_field(body, at, end, 1, state)
     if state[STATUS] != OK:
         return
@@ -181,7 +182,7 @@ def _scan_resource_metrics(body, at, end, fill, out, state):
 
 
 @njit(cache=True, nogil=True)
-def _scan_scope_metrics(body, at, end, fill, out, state):
+def _scan_scope_metrics(body: np.ndarray, at: Int, end: Int, fill: bool, out: _Out, state: np.ndarray) -> None:
     scope_start, scope_end = _only_field(body, at, end, 1, state)
     if state[STATUS] != OK:
         return
@@ -200,7 +201,7 @@ def _scan_scope_metrics(body, at, end, fill, out, state):
 
 
 @njit(cache=True, nogil=True)
-def _scan_metric(body, at, end, fill, out, state):
+def _scan_metric(body: np.ndarray, at: Int, end: Int, fill: bool, out: _Out, state: np.ndarray) -> None:
     name_start = name_end = unit_start = unit_end = about_start = about_end = 0
     kind = data_start = data_end = 0
     while at < end:
@@ -242,7 +243,9 @@ def _scan_metric(body, at, end, fill, out, state):
 
 
 @njit(cache=True, nogil=True)
-def _scan_data(body, at, end, kind, fill, out, state):
+def _scan_data(
+    body: np.ndarray, at: Int, end: Int, kind: Int, fill: bool, out: _Out, state: np.ndarray
+) -> tuple[Int, Int]:
     """The points of a Gauge, Sum, Histogram, ExponentialHistogram or Summary -> (temporality, monotonic)."""
     temporality, monotonic = np.int64(0), np.int64(0)
     while at < end:
@@ -261,7 +264,7 @@ def _scan_data(body, at, end, kind, fill, out, state):
 
 
 @njit(cache=True, nogil=True)
-def _scan_point(body, at, end, kind, fill, out, state):
+def _scan_point(body: np.ndarray, at: Int, end: Int, kind: Int, fill: bool, out: _Out, state: np.ndarray) -> None:
     number, word = state[_POINTS], state[_POINT_WORDS]
     row = out.points[number] if fill else np.zeros(_POINT_COLUMNS, np.int64)
     row[METRIC] = state[_METRICS]
@@ -286,7 +289,9 @@ def _scan_point(body, at, end, kind, fill, out, state):
 
 
 @njit(cache=True, nogil=True)
-def _scan_number_point(body, at, end, fill, keys, base, row, state):
+def _scan_number_point(
+    body: np.ndarray, at: Int, end: Int, fill: bool, keys: np.ndarray, base: Int, row: np.ndarray, state: np.ndarray
+) -> Int:
     """NumberDataPoint into `row`; its attributes, tags included, into `keys`. Returns how many bytes they have."""
     size = np.int64(0)
     while at < end:
@@ -316,7 +321,9 @@ def _scan_number_point(body, at, end, fill, keys, base, row, state):
 
 
 @njit(cache=True, nogil=True)
-def _scan_histogram_point(body, at, end, fill, keys, base, row, state):
+def _scan_histogram_point(
+    body: np.ndarray, at: Int, end: Int, fill: bool, keys: np.ndarray, base: Int, row: np.ndarray, state: np.ndarray
+) -> Int:
     """HistogramDataPoint into `row`; its attributes, tags included, into `keys`. Returns how many bytes they have."""
     size = np.int64(0)
     while at < end:
@@ -356,7 +363,17 @@ def _scan_histogram_point(body, at, end, fill, keys, base, row, state):
 
 
 @njit(cache=True, nogil=True)
-def explode(body, points, kinds, groups, members, first, row_starts, series, bits):
+def explode(
+    body: np.ndarray,
+    points: np.ndarray,
+    kinds: np.ndarray,
+    groups: np.ndarray,
+    members: np.ndarray,
+    first: np.ndarray,
+    row_starts: np.ndarray,
+    series: np.ndarray,
+    bits: np.ndarray,
+) -> None:
     """Rows of the accepted points: one for a number, cumulative buckets, count and sum for a histogram.
 
     `groups[k]` is the number of an accepted point, `first[k]` where its series begin in `members`, `row_starts`

@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 
 from workbench.errors import InputError, TooLarge
 from workbench.ingest.points import Decoded, Member, OddPoint, Rows
-from workbench.ingest.prompb import TimeSeries, WriteRequest
+from workbench.ingest.prometheus.prompb import TimeSeries, WriteRequest
+from workbench.ingest.prometheus.scan import WriteColumns, scan_write
 from workbench.ingest.refusals import Refusal
-from workbench.ingest.write_scan import WriteColumns, scan_write
 from workbench.schema import STALE_NAN_BITS
 from workbench.store import Identity
 

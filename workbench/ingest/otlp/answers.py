@@ -15,6 +15,9 @@ from starlette.responses import Response
 from workbench.errors import WorkbenchError
 from workbench.ingest.receiver import JSON, PROTOBUF, Outcome
 
+RETRY_AFTER_SECONDS = 5
+"""What a sender is told to wait where the store cannot serve."""
+
 STATUS_CODES = {
     400: code_pb2.INVALID_ARGUMENT,
     401: code_pb2.UNAUTHENTICATED,
