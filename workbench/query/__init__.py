@@ -6,23 +6,53 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.query.api import error_response, prometheus_response
     from workbench.query.evaluate import instant, range_query
     from workbench.query.index import LabelIndex, label_index
     from workbench.query.names import prometheus_labels
-    from workbench.query.promql import parse
+    from workbench.query.open import Workbench, open_workbench
+    from workbench.query.promql import Matcher, parse
     from workbench.query.result import Result
+    from workbench.query.select import Selection, select
+    from workbench.query.times import duration_us, moment_us
 
 _HOMES = {
     "LabelIndex": "index",
+    "Matcher": "promql",
     "Result": "result",
+    "Selection": "select",
+    "Workbench": "open",
+    "duration_us": "times",
+    "error_response": "api",
     "instant": "evaluate",
     "label_index": "index",
+    "moment_us": "times",
+    "open_workbench": "open",
     "parse": "promql",
     "prometheus_labels": "names",
+    "prometheus_response": "api",
     "range_query": "evaluate",
+    "select": "select",
 }
 
-__all__ = ["LabelIndex", "Result", "instant", "label_index", "parse", "prometheus_labels", "range_query"]
+__all__ = [
+    "LabelIndex",
+    "Matcher",
+    "Result",
+    "Selection",
+    "Workbench",
+    "duration_us",
+    "error_response",
+    "instant",
+    "label_index",
+    "moment_us",
+    "open_workbench",
+    "parse",
+    "prometheus_labels",
+    "prometheus_response",
+    "range_query",
+    "select",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
@@ -81,9 +82,14 @@ class LabelIndex:
                 return sorted(self._postings.get(label, {}))
             return sorted({dict(self.rows[row].labels).get(label, "") for row in rows} - {""})
 
+    def families(self) -> list[str]:
+        """All metrics, sorted: a histogram or summary once, under the name that its parts share."""
+        with self._lock:
+            return sorted(self._metadata)
+
     def metadata(self, name: str) -> tuple[str, str, str]:
-        """Type, unit and help text of a metric by its Prometheus name. Raises KeyError for a name that is not there."""
-        return self._metadata[name]
+        """Type, unit and help text of a metric or a part of one. Raises KeyError for a name that is not there."""
+        return self._metadata[name] if name in self._metadata else self._metadata[_family(name)]
 
     def _add(self, series: Series) -> None:
         if series.id in self._seen:
@@ -95,6 +101,8 @@ class LabelIndex:
         self._put(labels, series.id, kind)
         type_ = {"updowncounter": "gauge", "exponential_histogram": "histogram"}.get(identity.type, identity.type)
         name = dict(labels).get("__name__", "")
+        if type_ in ("histogram", "summary"):
+            name = _family(name)
         self._metadata.setdefault(name, (type_, identity.unit, series.description))
         if identity.convention == "otel" and kind == "float":
             info = target_info(identity.resource)
@@ -139,6 +147,10 @@ def label_index(view: View) -> LabelIndex:
         if index is None:
             index = _indexes[view.registry] = LabelIndex(view.registry)
     return index.refresh()
+
+
+def _family(name: str) -> str:
+    return re.sub("_(bucket|sum|count)$", "", name)
 
 
 def _union(lists: Sequence[list[int]]) -> np.ndarray:

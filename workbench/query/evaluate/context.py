@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench import config
 from workbench.errors import NotEvaluated, QueryLimit
+from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import LabelIndex
 from workbench.query.promql.nodes import Duration, DurationOf, Literal, Node, When
 
@@ -27,6 +28,7 @@ class Context:
     limits: config.Query
     times_us: np.ndarray
     step_us: int
+    evaluate: Callable[[Context, Node], Scalar | Vector]
     started: float = field(default_factory=time.monotonic)
     samples: int = 0
 
@@ -34,6 +36,10 @@ class Context:
     def lookback_us(self) -> int:
         """How old a sample may be to stand for now."""
         return self.limits.lookback_seconds * 1_000_000
+
+    def at(self, times_us: np.ndarray, step_us: int) -> Context:
+        """The same evaluation at other times; what it reads from now on counts here only by `count`."""
+        return replace(self, times_us=times_us, step_us=step_us)
 
     def check_time(self) -> None:
         """Raise QueryLimit if the query runs longer than it may."""

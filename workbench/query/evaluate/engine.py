@@ -32,8 +32,8 @@ def instant(view: View, expr: str | Node, time_us: int, *, limits: config.Query 
     if isinstance(node, nodes.Text):
         return Result.of_text(node.value, context.times_us, view.lake_version)
     bare = _bare(node)
-    if isinstance(bare, nodes.Range):
-        return _matrix(overtime.samples(context, bare), view.lake_version)
+    if isinstance(bare, (nodes.Range, nodes.Subquery)):
+        return _matrix(overtime.windows_of(context, bare).loaded, view.lake_version)
     return _result(_evaluate(context, node), context, "vector")
 
 
@@ -60,7 +60,7 @@ def range_query(
 
 
 def _context(view: View, times_us: np.ndarray, step_us: int, limits: config.Query) -> Context:
-    return Context(view, label_index(view), limits, times_us, step_us)
+    return Context(view, label_index(view), limits, times_us, step_us, _evaluate)
 
 
 def _evaluate(context: Context, node: Node) -> Scalar | Vector:

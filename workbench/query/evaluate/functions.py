@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from workbench.errors import QueryError
+from workbench.query.evaluate.buckets import histogram_quantile
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.values import Scalar, Vector, unique
 from workbench.query.names import Labels
@@ -25,8 +26,8 @@ _ORDERED = {"sort": False, "sort_desc": True}
 _DATES = ("year", "month", "day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute")
 
 VECTOR_FUNCTIONS = frozenset(_ELEMENTWISE) | frozenset(_ORDERED) | frozenset(_DATES) | {
-    "absent", "clamp", "clamp_max", "clamp_min", "label_join", "label_replace", "pi", "round", "scalar", "time",
-    "timestamp", "vector",
+    "absent", "clamp", "clamp_max", "clamp_min", "histogram_quantile", "label_join", "label_replace", "pi", "round",
+    "scalar", "time", "timestamp", "vector",
 }  # fmt: skip
 """Functions of instant vectors and scalars that are evaluated."""
 
@@ -43,6 +44,11 @@ def call(context: Context, node: Call, args: Sequence[Argument]) -> Scalar | Vec
         return Scalar(context.times_us / 1e6)
     if name in _DATES:
         return _date(name, context, args)
+    if name == "histogram_quantile":
+        quantiles, histograms = args
+        assert isinstance(quantiles, Scalar)
+        assert isinstance(histograms, Vector)
+        return histogram_quantile(histograms, quantiles.values)
     first = args[0]
     if isinstance(first, Scalar):  # vector() alone takes a scalar first
         return Vector([()], first.values[None, :], np.ones((1, steps), bool))

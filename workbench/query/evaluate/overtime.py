@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.values import Vector
-from workbench.query.promql.nodes import Call, Node, Range, Selector
+from workbench.query.promql.nodes import Call, Node, Range, Selector, Subquery
 from workbench.query.samples import Loaded, is_stale, read
 
 _REDUCTIONS = {
@@ -18,6 +18,9 @@ _REDUCTIONS = {
     "stddev_over_time": "STDDEV", "stdvar_over_time": "STDVAR", "changes": "CHANGES", "resets": "RESETS",
 }  # fmt: skip
 _EXTRAPOLATED = {"rate": (True, True), "increase": (True, False), "delta": (False, False)}
+DEFAULT_STEP_US = 60_000_000
+"""Step of a subquery that names none: Prometheus' default evaluation interval."""
+
 _KEEP_NAME = ("last_over_time", "first_over_time")
 
 RANGE_FUNCTIONS = frozenset(_REDUCTIONS) | frozenset(_EXTRAPOLATED) | {
@@ -68,20 +71,43 @@ def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.nda
     """A function of a range vector; `parameters` are its scalars, float64[k] each."""
     if node.function not in RANGE_FUNCTIONS:
         raise not_evaluated(f"{node.function}()", node)
-    if not isinstance(range_, Range):
-        raise not_evaluated("a subquery", range_)
-    width = context.duration_us(range_.duration, positive=True)
-    ends = context.ends_us(range_.selector.when)
-    loaded = load(context, range_.selector, ends, width).without_stale()
-    lo, hi = _bounds(context, loaded, ends, width)
-    vector = _apply(node.function, Windows(loaded, ends, width, lo, hi), context.times_us, parameters)
+    windows = windows_of(context, range_)
+    vector = _apply(node.function, windows, context.times_us, parameters)
     return vector if node.function in _KEEP_NAME else vector.without_name()
 
 
-def samples(context: Context, node: Range) -> Loaded:
-    """The samples of a range vector at the only step of the query."""
-    width = context.duration_us(node.duration, positive=True)
-    return load(context, node.selector, context.ends_us(node.selector.when), width).without_stale()
+def windows_of(context: Context, node: Node) -> Windows:
+    """The samples of a range vector, or of a subquery, and where the window of every step begins and ends."""
+    if isinstance(node, Subquery):
+        width, ends = context.duration_us(node.duration, positive=True), context.ends_us(node.when)
+        loaded = _subquery(context, node, ends, width)
+    elif isinstance(node, Range):
+        width, ends = context.duration_us(node.duration, positive=True), context.ends_us(node.selector.when)
+        loaded = load(context, node.selector, ends, width)
+    else:
+        raise not_evaluated(f"{node} as a range", node)
+    loaded = loaded.without_stale()
+    lo, hi = _bounds(context, loaded, ends, width)
+    return Windows(loaded, ends, width, lo, hi)
+
+
+def _subquery(context: Context, node: Subquery, ends_us: np.ndarray, width_us: int) -> Loaded:
+    """What the inner expression gives at the multiples of its step inside the windows, as if it had been stored."""
+    if node.aligned:
+        raise not_evaluated("an aligned subquery", node)
+    step_us = context.duration_us(node.step, positive=True) if node.step else DEFAULT_STEP_US
+    first = ((int(ends_us.min()) - width_us) // step_us + 1) * step_us
+    last = int(ends_us.max())
+    context.count(max(last - first, 0) // step_us)
+    times = np.arange(first, last + 1, step_us, dtype=np.int64)
+    if not len(times):
+        return Loaded([], np.zeros(1, np.int64), times, np.empty(0))
+    vector = context.evaluate(context.at(times, step_us), node.expr)
+    assert isinstance(vector, Vector)
+    context.count(vector.present.size)
+    offsets = np.concatenate(([0], np.cumsum(vector.present.sum(axis=1)))).astype(np.int64)
+    _, columns = np.nonzero(vector.present)
+    return Loaded(vector.labels, offsets, times[columns], vector.values[vector.present])
 
 
 def load(context: Context, selector: Selector, ends_us: np.ndarray, window_us: int) -> Loaded:

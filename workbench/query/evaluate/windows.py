@@ -36,7 +36,7 @@ def bounds(times: Array, offsets: Array, ends: Array, window: int) -> Table:
 
 
 @njit(cache=True, nogil=True)
-def extrapolated(  # noqa: PLR0917 - compiled code takes its arguments by place
+def extrapolated(
     times: Array, values: Array, lo: Array, hi: Array, ends: Array, window: int, counter: bool, per_second: bool
 ) -> Table:
     """`rate`, `increase` and `delta`, extrapolated to the window's edges (Prometheus 3 `extrapolatedRate`).

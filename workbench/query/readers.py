@@ -1,0 +1,98 @@
+"""Intake's way to a table: log and lake read as one, one row per key, as a lazy Dask frame."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+from intake.readers.readers import BaseReader
+
+from workbench import config
+from workbench.errors import InputError
+from workbench.schema import KINDS
+from workbench.store import Follower, open_view
+
+if TYPE_CHECKING:
+    import dask.dataframe as dd
+    import pandas as pd
+
+_DAY_US = 86_400_000_000
+_views: dict[tuple[str, str], Follower] = {}
+_views_lock = threading.Lock()
+
+
+class LakeTable(BaseReader):  # type: ignore[misc]
+    """A table of the lake, with what the log holds beyond it. Needs no running workbench.
+
+    Arguments: `kind`; `lake_home` (empty: WORKBENCH_HOME or the default); `lake_version` (empty: the newest, log
+    included); `columns` (default: all).
+    """
+
+    imports: ClassVar[set[str]] = {"dask", "workbench"}
+    output_instance = "dask.dataframe:DataFrame"
+
+    def _read(
+        self, kind: str = "", lake_home: str = "", lake_version: str = "", columns: list[str] | None = None, **_: Any
+    ) -> dd.DataFrame:
+        """A Dask frame, one partition per UTC day (tables without a time: one)."""
+        import dask.dataframe as dd
+
+        if kind not in KINDS:
+            raise InputError(f"no table {kind!r}", hint=f"There are: {', '.join(KINDS)}.")
+        names = list(columns or KINDS[kind].schema.names)
+        schema = pa.schema([KINDS[kind].schema.field(name) for name in names])
+        starts, ends = _partitions(view_of(lake_home, lake_version), kind)
+        return dd.from_map(
+            _partition, starts, ends, home=lake_home, version=lake_version, kind=kind, columns=names,
+            meta=to_pandas(schema.empty_table()), label=f"workbench-{kind}",
+        )  # fmt: skip
+
+    def discover(self, **kwargs: Any) -> pd.DataFrame:
+        """The first rows."""
+        return self.read(**kwargs).head()
+
+
+def view_of(home: str, version: str) -> Follower:
+    """The view of a home that this process shares, brought up to date; a home is followed once per version."""
+    path = str(Path(home).expanduser().resolve()) if home else ""
+    with _views_lock:
+        view = _views.get((path, version))
+        if view is None:
+            view = _views[(path, version)] = open_view(
+                config.load(Path(path) if path else None), version=version or None
+            )
+    view.refresh()
+    return view
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """An Arrow table as pandas; maps, lists and structs stay Arrow's."""
+    import pandas as pd
+
+    return table.to_pandas(types_mapper=lambda kind: pd.ArrowDtype(kind) if pa.types.is_nested(kind) else None)
+
+
+def _partitions(view: Follower, kind: str) -> tuple[list[int | None], list[int | None]]:
+    """First and last microsecond of each partition. Together they cover all times, whatever the log holds by now."""
+    days = sorted({day for day in map(_day, view.files(kind)) if day is not None}) if KINDS[kind].time else []
+    starts = [day * _DAY_US for day in days[1:]]
+    return [None, *starts], [*(start - 1 for start in starts), None]
+
+
+def _day(file: str) -> int | None:
+    """Days since 1970 of the partition that a file belongs to."""
+    from datetime import date
+
+    for part in Path(file).parts:
+        if part.startswith("day=") and part[4:5].isdigit():
+            return date.fromisoformat(part[4:]).toordinal() - date(1970, 1, 1).toordinal()
+    return None
+
+
+def _partition(
+    start_us: int | None, end_us: int | None, *, home: str, version: str, kind: str, columns: list[str]
+) -> pd.DataFrame:
+    view = view_of(home, version)
+    return to_pandas(view.table(kind, start_us=start_us, end_us=end_us, columns=columns))
