@@ -2,9 +2,9 @@
 
 Both ends of the socket's small protocol are here: `RemoteWriter` asks, `answer` replies.
 
-    POST /register  JSON {"source", "new": [[identity, description, scope], ...]}   -> {"ids": [...]}, once durable
+    POST /register  JSON {"source", "new": [[identity, description, scope], …]} -> {"ids": [...]}, once durable
     POST /append    `encode_batches`                                              -> {"segment", "offset"}, once durable
-    POST /load      the same, with ?load=<id>&number=<n>                          -> {"done"}, false if it was done before
+    POST /register  JSON {"source", "new": [[identity, description, scope]]} -> {"ids": [...]}, once durable
     POST /seal      nothing                                                       -> {"lake_version"}
 
 An error is the JSON that all doors answer with, and its HTTP status.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -35,6 +36,7 @@ from workbench.store.writer import Writer, open_writer
 
 TIMEOUT_SECONDS = 120.0
 _PARALLEL = 4
+_POLL_SECONDS = 0.1
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -176,14 +178,15 @@ def attach(settings: Settings, *, wait_seconds: float = 10.0) -> Writer | Remote
     A hub that is just starting holds the lock before its socket answers; that is waited for. Raises LakeLocked where
     another writer keeps the lock and no hub answers.
     """
-    if _hub_answers(settings):
-        return RemoteWriter(settings)
-    try:
-        return open_writer(settings, wait_seconds=wait_seconds)
-    except LakeLocked:
-        if _hub_answers(settings):
-            return RemoteWriter(settings)
-        raise
+    deadline = time.monotonic() + wait_seconds
+    while not _hub_answers(settings):
+        try:
+            return open_writer(settings)
+        except LakeLocked:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_POLL_SECONDS)
+    return RemoteWriter(settings)
 
 
 def _hub_answers(settings: Settings) -> bool:

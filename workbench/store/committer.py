@@ -58,6 +58,10 @@ class Record:
     registration: bool = False
     future: Future[Position] = field(default_factory=Future)
 
+    def __post_init__(self) -> None:
+        # Once queued it will be written: a caller that gives up must not cancel the answer under the log's thread.
+        self.future.set_running_or_notify_cancel()
+
     @property
     def rows(self) -> int:
         """Rows of all kinds together."""
@@ -74,11 +78,15 @@ class Wish:
     rotate: bool
     future: Future[int] = field(default_factory=Future)
 
+    def __post_init__(self) -> None:
+        self.future.set_running_or_notify_cancel()
+
 
 class Committer:
     """Owns the log's active segment.
 
-    `on_durable(segment, start, record)` is called in log order after the sync and before the future resolves;
+    `on_durable(start, end, record)` is called in log order after the sync and before the future resolves; `start` is
+    the offset in the segment of `end`;
     `on_closed(segment)` once a segment will grow no more. Both run on the committer's thread and must be quick.
     `sync` and `free_bytes` are the disk, as arguments.
     """
@@ -89,7 +97,7 @@ class Committer:
         published: Published,
         first: Header,
         *,
-        on_durable: Callable[[int, int, Record], None],
+        on_durable: Callable[[int, Position, Record], None],
         on_closed: Callable[[int], None],
         sync: Callable[[int], None] = full_sync,
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
@@ -141,7 +149,7 @@ class Committer:
         return self._wish(Wish(rotate=True))
 
     def flush(self) -> Future[int]:
-        """Resolves when all that is queued now was tried. Fails with LogSyncError where a registration is not durable."""
+        """Resolves when all that is queued now was tried; fails with LogSyncError if a registration is not durable."""
         return self._wish(Wish(rotate=False))
 
     def _wish(self, wish: Wish) -> Future[int]:
@@ -236,11 +244,12 @@ class Committer:
         self._rows += sum(record.rows for record in records)
         self._published.publish(Position(self._number, self._end))
         for record, start, end in zip(records, starts, ends, strict=True):
+            position = Position(self._number, end)
             try:
-                self._on_durable(self._number, start, record)
-            except Exception:
-                log.exception("listener_failed", segment=self._number, offset=start)
-            record.future.set_result(Position(self._number, end))
+                self._on_durable(start, position, record)
+            except Exception:  # it is durable all the same, and must be answered
+                log.exception("view_failed", position=position)
+            record.future.set_result(position)
 
     def _write(self, records: list[Record]) -> list[int]:
         """Write behind the durable end; the ends of the records."""
@@ -276,8 +285,9 @@ class Committer:
         if self._fd < 0:
             return
         ABANDONED.inc()
+        # The next header decides. The cut, and the page where even that fails, are for a crash before it is durable.
+        self._published.abandon(Position(self._number, self._end))
         try:
-            # For a crash of this process before the next header is durable; after a power cut the header decides.
             os.ftruncate(self._fd, self._end)
         except OSError as error:
             log.error("log_cut_failed", segment=self._number, error=repr(error))

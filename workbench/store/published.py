@@ -1,10 +1,11 @@
 """What the writer publishes for readers: one memory-mapped page that costs nothing to look at.
 
-    magic[8], log uuid[16], zeros[8], i64 position, i64 lake generation       native byte order, 64 bytes in all
+    magic[8], log uuid[16], zeros[8], i64 position, i64 lake generation, i64 abandoned     native byte order, 64 bytes
 
 `position` is segment << 40 | offset: one aligned word, so it is never seen half written. It is stored after the sync
 returned, so it never runs ahead of what is durable; after a power cut it may lag behind, and recovery sets it anew.
-`lake generation` grows with every commit of the writer to the lake. The page is also where the log keeps its identity.
+`lake generation` grows with every commit of the writer to the lake. `abandoned` is a position behind which its segment
+holds nothing that was acknowledged, whatever a scan finds there. The page is also where the log keeps its identity.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Published:
             self._map = mmap.mmap(fd, _BYTES, access=mmap.ACCESS_WRITE if write else mmap.ACCESS_READ)
         finally:
             os.close(fd)
-        self._words = np.frombuffer(self._map, np.int64, 2, 32)
+        self._words = np.frombuffer(self._map, np.int64, 3, 32)
 
     @property
     def words(self) -> tuple[int, int]:
@@ -61,6 +62,15 @@ class Published:
     def position(self) -> Position:
         """How far the log is durable."""
         return unpack_position(int(self._words[0]))
+
+    @property
+    def abandoned(self) -> Position:
+        """Where the segment that was abandoned last ends, (0, 0) if none was."""
+        return unpack_position(int(self._words[2]))
+
+    def abandon(self, position: Position) -> None:
+        """Note that what lies behind this position of its segment was never acknowledged."""
+        self._words[2] = pack_sequence(position.segment, position.offset)
 
     def publish(self, position: Position) -> None:
         """Tell readers that the log is durable up to here."""

@@ -94,8 +94,10 @@ def _cut_torn_tail(settings: Settings, last: Header) -> int:
     path = segment_path(settings, last.number)
     end = valid_bytes(path)
     published = Published(published_path(settings))
-    durable = published.position
+    durable, abandoned = published.position, published.abandoned
     published.close()
+    if abandoned.segment == last.number:
+        end = min(end, abandoned.offset)
     if durable.segment == last.number and end < durable.offset:
         # What was published was on the disk, so no crash explains this.
         raise LogCorrupt(f"no valid record at byte {end}, before the durable end", where=str(path), hint=DOCTOR)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 from prometheus_client import Counter
 
 from workbench import log as logs
 from workbench.config import Settings
-from workbench.errors import LogCorrupt, StoreError
-from workbench.store.batches import decode_present
+from workbench.errors import StoreError
+from workbench.store.follow import replay
 from workbench.store.lake import Lake
 from workbench.store.layout import segment_path, sync_folder
 from workbench.store.view import with_rows
-from workbench.store.wal import DOCTOR, HEADER_BYTES, TornRecord, read_header, read_records
+from workbench.store.wal import read_header
 
 RETRY_SECONDS = 5.0
 
@@ -34,35 +33,35 @@ def segment_tables(settings: Settings, number: int) -> dict[str, pa.Table]:
 
     Raises LogCorrupt where a record before the segment's end, which the next header names, is not valid.
     """
-    path = segment_path(settings, number)
-    header = read_header(path)
-    end = read_header(segment_path(settings, number + 1)).previous_bytes
     parts: dict[str, list[pa.Table]] = {}
     rows: dict[str, int] = {}
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        for _, _, payload in read_records(fd, header.seed, HEADER_BYTES, end):
-            for kind, batch in decode_present(payload):
-                first = rows.get(kind, 0)
-                parts.setdefault(kind, []).append(with_rows(kind, batch, number, first))
-                rows[kind] = first + batch.num_rows
-    except TornRecord as torn:
-        raise LogCorrupt(
-            f"no valid record at byte {torn.offset}, before its end", where=str(path), hint=DOCTOR
-        ) from torn
-    finally:
-        os.close(fd)
+
+    def take(segment: int, offset: int, batches: Mapping[str, pa.RecordBatch]) -> None:
+        for kind, batch in batches.items():
+            first = rows.get(kind, 0)
+            parts.setdefault(kind, []).append(with_rows(kind, batch, segment, first))
+            rows[kind] = first + batch.num_rows
+
+    replay(settings, number, read_header(segment_path(settings, number + 1)).previous_bytes, take)
     return {kind: pa.concat_tables(tables) for kind, tables in parts.items()}
 
 
 class Sealer:
     """A thread that seals segments as they are closed, and deletes them after the readers' grace.
 
-    `on_sealed` is called after each commit of the lake; `guard` is held while the lake is written.
+    `sealed` is the highest segment in the lake already; `on_sealed` is called after each commit; `guard` is held while
+    the lake is written.
     """
 
     def __init__(
-        self, settings: Settings, lake: Lake, log_uuid: str, *, guard: threading.Lock, on_sealed: Callable[[], None]
+        self,
+        settings: Settings,
+        lake: Lake,
+        log_uuid: str,
+        *,
+        sealed: int,
+        guard: threading.Lock,
+        on_sealed: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._lake = lake
@@ -70,8 +69,8 @@ class Sealer:
         self._app = f"log:{log_uuid}"
         self._on_sealed = on_sealed
         self._changed = threading.Condition()
-        self._closed: deque[int] = deque()  # guarded by _changed, as all below
-        self._sealed = 0
+        self._closed: deque[int] = deque()  # guarded by _changed, as the four below
+        self._sealed = sealed
         self._failure: Exception | None = None
         self._failures = 0
         self._stopping = False

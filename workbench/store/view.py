@@ -80,7 +80,11 @@ class View:
     def reload(self) -> None:
         """Start again from the newest lake: series, and the recent samples into the head. The log is to follow."""
         self._lake.refresh()
-        sealed = self.sealed_segment
+        while not self._load_lake(self.sealed_segment):
+            pass
+
+    def _load_lake(self, sealed: int) -> bool:
+        """Load what the lake holds up to segment `sealed`; False if the lake moved on meanwhile."""
         self.registry.add(series_rows(_newest(self._lake.table("series", version=self._version), ("series",))))
         now_us = self._clock_us()
         start_us = now_us - self._settings.query.head_seconds * 1_000_000
@@ -88,11 +92,14 @@ class View:
         if self._version is None:
             head.add(*_float_rows(self._lake.table("samples", start_us=start_us, columns=_SAMPLE_COLUMNS)))
             head.prune(start_us, pack_sequence(sealed, _ALL_ROWS), self._settings.query.head_samples)
+        if self.sealed_segment != sealed:
+            return False
         with self._guard:
             self._unsealed = {}
             self._rows = {}
             self._segment = sealed
             self._head = head
+        return True
 
     def accept(
         self, segment: int, offset: int, batches: Mapping[str, pa.RecordBatch], *, registered: bool = False
@@ -268,11 +275,27 @@ def _in_time(kind: str, rows: pa.Table, start_us: int | None, end_us: int | None
 
 
 def _newest(rows: pa.Table, key: Sequence[str]) -> pa.Table:
-    """One row per key, the one with the highest (segment, row), in the order of (segment, row)."""
+    """One row per key, the one with the highest (segment, row), in no order of rows that anybody may rely on."""
     if not rows.num_rows:
         return rows
     sequences = _numbers(rows.column("segment")) << 40 | _numbers(rows.column("row"))
+    places = (
+        _newest_samples(rows, sequences) if "time" in key and "series" in key else _newest_places(rows, key, sequences)
+    )
+    return rows if len(places) == rows.num_rows else rows.take(pa.array(places))
+
+
+def _newest_places(rows: pa.Table, key: Sequence[str], sequences: np.ndarray) -> np.ndarray:
     order = np.argsort(sequences, kind="stable")
     keys = rows.select(list(key)).take(pa.array(order)).append_column("_place", pa.array(np.arange(len(order))))
     last = keys.group_by(list(key), use_threads=False).aggregate([("_place", "max")]).column("_place_max")
-    return rows.take(pa.array(order[np.sort(last.to_numpy())]))
+    return order[np.sort(last.to_numpy())]
+
+
+def _newest_samples(rows: pa.Table, sequences: np.ndarray) -> np.ndarray:
+    """The same for samples; some thirty times as fast as grouping by the three columns of their key."""
+    series, times = _numbers(rows.column("series")), _numbers(rows.column("time").cast(pa.int64()))
+    types = _numbers(rows.column("type"))
+    places = [np.flatnonzero(types == each) for each in np.unique(types)]
+    runs = [sort_run(series[at], times[at], at.astype(np.float64), sequences[at]) for at in places]
+    return np.concatenate([run.values for run in runs]).astype(np.int64)

@@ -1,7 +1,7 @@
 """The format of the log: numbered segments of checksummed records.
 
     segment := header, record*                    file `<number>.wal`
-    header  := magic, layout version, log uuid, number, valid bytes of the segment before, time of birth, crc32; 64 bytes
+    header  := magic, layout version, log uuid, number, valid bytes of the segment before, birth time, crc32; 64 bytes
     record  := u32 length, u32 crc32, payload     length a multiple of 8; payload as `batches` writes it
 
 The checksum of a record starts from that of its segment's header, so that a record can not pass for one of another

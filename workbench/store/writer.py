@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from workbench import log as logs
 from workbench.config import Settings
 from workbench.errors import Busy, InputError
 from workbench.store.batches import check_batch, encode_batches
@@ -32,10 +33,12 @@ LOAD_ROWS_FROM = 1 << 39
 
 _CLOCK_MARGIN_SECONDS = 60
 
+log = logs.get(__name__)
+
 
 @dataclass(frozen=True)
 class Appended:
-    """What a listener is told: one durable record of the log, and where it ends."""
+    """What a listener is told: one durable record of the log, and the position where it ends."""
 
     position: Position
     batches: Mapping[str, pa.RecordBatch]
@@ -55,10 +58,15 @@ class Writer:
         self._lake.create()
         recovered = recover(settings, self._lake)
         self._published = Published(published_path(settings), write=True)
-        self._sealer = Sealer(
-            settings, self._lake, recovered.first.log_uuid, guard=self._writing_lake, on_sealed=self._lake_moved
-        )
         self.view = View(settings)
+        self._sealer = Sealer(
+            settings,
+            self._lake,
+            recovered.first.log_uuid,
+            sealed=self.view.sealed_segment,
+            guard=self._writing_lake,
+            on_sealed=self._lake_moved,
+        )
         for number, end in recovered.closed.items():
             if number > self.view.sealed_segment:
                 replay(settings, number, end, self.view.accept)
@@ -110,8 +118,9 @@ class Writer:
         Raises InputError for a batch that does not fit or a series that is not registered, Busy where the queue is
         full, DiskFull; the future fails with LogSyncError or DiskFull.
         """
-        self._check(batches)
-        record = Record(encode_batches(batches), batches)
+        payload = encode_batches(batches)
+        self._check_series(batches)
+        record = Record(payload, batches)
         self._committer.append(record)
         return record.future
 
@@ -134,7 +143,9 @@ class Writer:
         Numbers grow by one from 1. Series must be registered. Recent samples go through the log as well, because every
         reader holds those in memory and does not look for them in the lake.
         """
-        self._check(batches)
+        for kind, batch in batches.items():
+            check_batch(kind, batch)
+        self._check_series(batches)
         app = f"load:{load_id}"
         with self._writing_lake:
             if not self._lake.missing(app, number):
@@ -162,9 +173,7 @@ class Writer:
     ) -> None:
         self.close()
 
-    def _check(self, batches: Mapping[str, pa.RecordBatch]) -> None:
-        for kind, batch in batches.items():
-            check_batch(kind, batch)
+    def _check_series(self, batches: Mapping[str, pa.RecordBatch]) -> None:
         if "series" in batches:
             raise InputError("series are registered, not appended", where="series", hint="Use `register`.")
         if "samples" in batches and batches["samples"].num_rows:
@@ -172,11 +181,14 @@ class Writer:
             if ids.min() < 1 or ids.max() > self.view.registry.highest_id:
                 raise InputError("a series is not registered", where="samples.series", hint="Use `register` first.")
 
-    def _durable(self, segment: int, offset: int, record: Record) -> None:
-        self.view.accept(segment, offset, record.batches, registered=record.registration)
-        told = Appended(Position(segment, offset), record.batches)
+    def _durable(self, start: int, end: Position, record: Record) -> None:
+        self.view.accept(end.segment, start, record.batches, registered=record.registration)
+        told = Appended(end, record.batches)
         for listener in self._listeners:
-            listener(told)
+            try:
+                listener(told)
+            except Exception:  # the write is durable whatever a listener makes of it
+                log.exception("listener_failed", position=end)
 
     def _lake_moved(self) -> None:
         self.view.lake_moved()
