@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from workbench.cli.parser import build_parser
+from workbench.cli.parser import build_parser, join_relative_times
 from workbench.errors import ConfigError, PortTaken, WorkbenchError
 
 __all__ = ["build_parser", "main"]
@@ -19,7 +19,7 @@ __all__ = ["build_parser", "main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. An error of ours is one line on standard error, never a traceback."""
-    options = build_parser().parse_args(argv)
+    options = build_parser().parse_args(join_relative_times(sys.argv[1:] if argv is None else argv))
     module, _, function = options.run.partition(":")
     try:
         code: int = getattr(import_module(f"workbench.cli.{module}"), function)(options)

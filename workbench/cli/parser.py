@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import workbench
 
+TIME_FLAGS = frozenset({"--time", "--start", "--end"})
 ROLES = ("ingest", "viewer", "analyst", "operator", "admin")
 
 
@@ -87,6 +89,17 @@ def _add_token(commands: Any) -> None:
     _command(actions, "list", "tokens:list_", "list all tokens, without their secrets")
     revoke = _command(actions, "revoke", "tokens:revoke", "make a token invalid, everywhere within a second")
     revoke.add_argument("id", type=int, metavar="ID")
+
+
+def join_relative_times(argv: Sequence[str]) -> list[str]:
+    """`--start -1h` as `--start=-1h`, since argparse takes what begins with a dash for a flag."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in TIME_FLAGS and word[:1] == "-" and word[1:2].isdigit():
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _port(text: str) -> int:

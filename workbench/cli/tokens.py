@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -18,15 +20,17 @@ from workbench.store import state
 def create(options: argparse.Namespace) -> int:
     """Print a new token."""
     seconds = round(parse_duration(options.expires, where="--expires")) if options.expires else None
-    engine = _engine(options)
-    print(people.create_token(engine, options.role, name=options.name, expires_seconds=seconds))
+    with _engine(options) as engine:
+        print(people.create_token(engine, options.role, name=options.name, expires_seconds=seconds))
     return 0
 
 
 def list_(options: argparse.Namespace) -> int:
     """Print all tokens."""
     now_us = time.time_ns() // 1000
-    for token in people.list_tokens(_engine(options)):
+    with _engine(options) as engine:
+        tokens = people.list_tokens(engine)
+    for token in tokens:
         if token["revoked_us"] is not None:
             validity = f"revoked {_date(token['revoked_us'])}"
         elif token["expires_us"] is None:
@@ -41,16 +45,23 @@ def list_(options: argparse.Namespace) -> int:
 
 def revoke(options: argparse.Namespace) -> int:
     """Revoke a token."""
-    if not people.revoke_tokens(_engine(options), token_id=options.id):
+    with _engine(options) as engine:
+        revoked = people.revoke_tokens(engine, token_id=options.id)
+    if not revoked:
         raise InputError(f"there is no valid token {options.id}", hint="`workbench token list` shows them.")
     print(f"token {options.id} is revoked")
     return 0
 
 
-def _engine(options: argparse.Namespace) -> sa.Engine:
+@contextmanager
+def _engine(options: argparse.Namespace) -> Iterator[sa.Engine]:
     settings = config.load(options.home)
     home.make_home(settings)
-    return state.engine(settings)
+    engine = state.engine(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _date(time_us: int) -> str:

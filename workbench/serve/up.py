@@ -87,6 +87,7 @@ def up(
         say("`workbench open` prints a sign-in link.")
         return 0
     try:
+        settings.up_file.unlink(missing_ok=True)  # what a killed predecessor said of itself is true no longer
         log.configure("up", level="WARNING", json=False)
         ports = open_ports(settings, set(flags))
         settings = config.load(folder, flags={**flags, **{SETTING[name]: n for name, n in ports.numbers.items()}})
