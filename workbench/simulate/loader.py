@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -35,17 +34,14 @@ def load_history(platform: Platform, progress: Progress, connect: Connect, wait:
                     done = _load(platform, plan, progress, writer, wait)
             except (WorkbenchError, OSError) as error:
                 _LOG.warning("history_waits", error=str(error))
-                progress.failed(str(error))
+                progress.waits(str(error))
             if not done and wait(RETRY_SECONDS):
                 return
 
 
 def hub_writer(settings: Settings) -> AbstractContextManager[Any]:
-    """The running hub's writer. Raises OSError where no hub listens: the demo never takes the lake's lock itself."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(5)
-        probe.connect(str(settings.hub_socket))
-    return store.attach(settings)
+    """The running hub's writer, and never one of our own: the demo must not hold the lake's lock when a hub starts."""
+    return store.RemoteWriter(settings)
 
 
 def _load(platform: Platform, plan: Plan, progress: Progress, writer: Any, wait: Callable[[float], bool]) -> bool:

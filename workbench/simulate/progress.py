@@ -16,7 +16,7 @@ from workbench.simulate.shapes import DAY_US, SECOND_US
 class Progress:
     """Memory (`state/demo.json`), truth (`state/truth.jsonl`) and what pages show (`demo.json` in the run-time folder).
 
-    The latter is `{"state": "loading"|"live"|"failed", "done": 0..1, "since", "live", "message"}`, times in ISO 8601.
+    The latter is `{"state": "loading"|"waiting"|"live", "done": 0..1, "since", "live", "message"}`, times in ISO 8601.
     Thread-safe: the loader and the live loop both report here.
     """
 
@@ -50,8 +50,8 @@ class Progress:
             self._memory = replace(self._memory, live_us=time_us)
             self._save()
 
-    def failed(self, message: str) -> None:
-        """The history cannot be loaded, and why; shown until a piece is loaded."""
+    def waits(self, message: str) -> None:
+        """The history cannot be loaded now, and why; shown until a piece is loaded."""
         with self._lock:
             self._message = message
             self._save()
@@ -71,7 +71,7 @@ class Progress:
     def _shown(self) -> dict[str, str | float]:
         counts = [(min(plan.done, len(plan.pieces())), len(plan.pieces())) for plan in self._memory.plans]
         done, total = sum(done for done, _ in counts), sum(total for _, total in counts)
-        state = "failed" if self._message else "loading" if done < total else "live"
+        state = "waiting" if self._message else "loading" if done < total else "live"
         return {
             "state": state,
             "done": round(done / total, 4) if total else 1.0,
