@@ -199,6 +199,10 @@ def test_errors_are_json_for_programs_and_a_page_for_people(guarded):
     assert asked.headers["content-type"].startswith("text/html")
     assert "workbench open" in asked.text
     assert 'value="/live/overview?range=1h"' in asked.text
+    refused = guarded.request("GET", "/lab", {"Accept": "text/html", **guarded.as_cookie("viewer")})
+    assert refused.status_code == 403
+    assert "the role viewer" in refused.text
+    assert "<form" not in refused.text
     program = guarded.request("GET", "/api/v1/query", {"Accept": "text/html,*/*"})
     assert set(program.json()) == {"error", "message", "where", "hint"}
     assert program.headers["www-authenticate"] == "Bearer"

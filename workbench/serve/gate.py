@@ -99,7 +99,7 @@ class Gate:
             return answer
         person = self._person(headers, method)
         if not policy.allowed(self._rules, person.role, method, path):
-            raise Forbidden(f"the role {person.role} may not do that", where=f"{method} {path}")
+            raise Forbidden(f"nothing here is open to the role {person.role}", where=f"{method} {path}")
         scope["state"] = {**scope.get("state", {}), "person": person}
         return None
 

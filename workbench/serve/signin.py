@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from workbench.errors import InputError, SignInRequired, TooLarge, WorkbenchError
+from workbench.errors import Forbidden, InputError, SignInRequired, TooLarge, WorkbenchError
 from workbench.serve import people
 from workbench.serve.headers import Headers
 
@@ -53,11 +53,14 @@ class SignIn:
     def page(
         self, error: WorkbenchError | None, *, next_path: str = "/", query: bytes = b"", status: int = 0
     ) -> HTMLResponse:
-        """The page, with what went wrong; the person lands on `next_path` after signing in."""
+        """The page, with what went wrong; the person lands on `next_path` after signing in.
+
+        Who is signed in and refused all the same gets no form, but a way back.
+        """
         target = next_path + (f"?{query.decode('latin-1')}" if query else "")
         message = "" if error is None else f"{error.message[:1].upper()}{error.message[1:]}."
         text = (
-            _file("signin.html")
+            _file("refused.html" if isinstance(error, Forbidden) else "signin.html")
             .decode()
             .replace("{{message}}", html.escape(message))
             .replace("{{next}}", html.escape(target, quote=True))
