@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.ingest.callers import ANONYMOUS, Authorize, Caller, Knock
+    from workbench.ingest.files import ImportResult, import_files
     from workbench.ingest.grpc import GrpcServer, start_grpc
     from workbench.ingest.http import http_app
     from workbench.ingest.receiver import Outcome, Receiver
@@ -16,14 +17,28 @@ _HOMES = {
     "Authorize": "callers",
     "Caller": "callers",
     "GrpcServer": "grpc",
+    "ImportResult": "files",
     "Knock": "callers",
     "Outcome": "receiver",
     "Receiver": "receiver",
     "http_app": "http",
+    "import_files": "files",
     "start_grpc": "grpc",
 }
 
-__all__ = ["ANONYMOUS", "Authorize", "Caller", "GrpcServer", "Knock", "Outcome", "Receiver", "http_app", "start_grpc"]
+__all__ = [
+    "ANONYMOUS",
+    "Authorize",
+    "Caller",
+    "GrpcServer",
+    "ImportResult",
+    "Knock",
+    "Outcome",
+    "Receiver",
+    "http_app",
+    "import_files",
+    "start_grpc",
+]
 
 
 def __getattr__(name: str) -> Any:
