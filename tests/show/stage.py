@@ -31,7 +31,7 @@ SHAPES: dict[str, tuple[str, tuple[str, ...], float, float]] = {
     "system_disk": ("disk_io_direction", ("read", "write"), 2e6, 2e6),
     "system_cpu_load": ("", ("",), 1.3, 0.8),
     "system_process": ("", ("",), 214, 9),
-    "system_file": ("", ("",), 3104, 200),
+    "system_linux": ("", ("",), 3104, 200),
     "process_cpu": ("instance", ("hub", "front", "agent", "keeper", "demo"), 0.02, 0.015),
     "process_memory": ("instance", ("hub", "front", "agent", "keeper", "demo"), 1.4e8, 4e7),
     "process_unix": ("instance", ("hub", "front", "agent", "keeper", "demo"), 42, 6),
@@ -85,11 +85,15 @@ class Stage:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.view = View(clock)
         self.clock = clock
-        self.asked: list[str] = []
+        self.calls: list[tuple[str, str]] = []
         self.lock = threading.Lock()
         self.answer: Callable[[str], Result | None] = lambda expr: None
         self.alerts: list[dict[str, Any]] = []
         self.notices: list[str] = []
+
+    @property
+    def asked(self) -> list[str]:
+        return [expr for _, expr in self.calls]
 
     def context(self, **changes: Any) -> ShowContext:
         return ShowContext(
@@ -107,7 +111,7 @@ class Stage:
 
     def _evaluate(self, kind: str, expr: str, times_us: np.ndarray) -> Result:
         with self.lock:
-            self.asked.append(expr)
+            self.calls.append((kind, expr))
         parse(expr)
         answered = self.answer(expr)
         if answered is not None:
@@ -120,7 +124,8 @@ class Stage:
         labels = [{label: value} for value in values] if label and grouped else [{}]
         seconds = times_us / 1e6
         rows = [
-            (base + swing * (np.sin(seconds / (200 + 90 * n) + n) + 0.3 * np.sin(seconds * (1.7 + n)))) / (n + 1) ** 0.5
+            (base + swing * (np.sin(seconds / (200 + 90 * n) + n) + 0.04 * np.sin(seconds * (1.7 + n))))
+            / (n + 1) ** 0.5
             for n in range(len(labels))
         ]
         if ".." in expr:

@@ -5,20 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.show.context import ShowContext
+    from workbench.show.context import SHIPPED_DASHBOARDS, ShowContext
     from workbench.show.live import RealTimeUpdater
-    from workbench.show.page import render_message
+    from workbench.show.page import render_message, render_page
     from workbench.show.site import routes
     from workbench.show.spec import Dashboard, load_dashboard
 
-__all__ = ["Dashboard", "RealTimeUpdater", "ShowContext", "load_dashboard", "render_message", "routes"]
+__all__ = [
+    "SHIPPED_DASHBOARDS",
+    "Dashboard",
+    "RealTimeUpdater",
+    "ShowContext",
+    "load_dashboard",
+    "render_message",
+    "render_page",
+    "routes",
+]
 
 _HOMES = {
+    "SHIPPED_DASHBOARDS": "context",
     "Dashboard": "spec",
     "RealTimeUpdater": "live",
     "ShowContext": "context",
     "load_dashboard": "spec",
     "render_message": "page",
+    "render_page": "page",
     "routes": "site",
 }
 

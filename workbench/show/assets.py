@@ -17,7 +17,7 @@ _MEDIA_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; char
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assets:
     """What `workbench.show.build` made; `urls` is empty where it has not run."""
 

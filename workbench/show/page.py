@@ -78,6 +78,11 @@ def render_message(title: str, paragraphs: Sequence[str], *, navigation: Sequenc
     return _template("message.html").render(**shell_values(title, "", navigation), paragraphs=list(paragraphs))
 
 
+def render_page(title: str, body: Markup, *, current: str = "", navigation: Sequence[tuple[str, str]] = ()) -> str:
+    """A page whose content is made elsewhere, in the same shell; `body` is trusted markup."""
+    return _template("body.html").render(**shell_values(title, current, navigation), body=body)
+
+
 def shell_values(title: str, current: str, navigation: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """What `shell.html` needs; `current` is the address that the navigation marks."""
     assets = load_assets()

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from workbench.show.spec import Tile
 
 WIDTH, HEIGHT = 600, 160
-POINTS_MAX = 150
+POINTS_MAX = 100
 
 
 def sketch(tile: Tile, series: Sequence[Mapping[str, Any]], styles: int = 8) -> Markup:
@@ -44,6 +44,6 @@ def _path(values: Sequence[float | None], low: float, extent: float) -> str:
             continue
         x = index / last * WIDTH
         y = HEIGHT - (value - low) / extent * (HEIGHT - 4) - 2
-        parts.append(f"{'L' if pen_down else 'M'}{x:.0f} {y:.1f}")
+        parts.append(f"{'L' if pen_down else 'M'}{x:.0f} {y:.0f}")
         pen_down = True
     return "".join(parts)

@@ -197,7 +197,7 @@ class _Reader:
     def one_of(self, node: Any, what: str, allowed: tuple[str, ...], default: str) -> str:
         text = self.text(node, what, default)
         if text not in allowed:
-            near = difflib.get_close_matches(text, allowed, n=1, cutoff=0.0)
+            near = difflib.get_close_matches(text, [name for name in allowed if name], n=1, cutoff=0.0)
             self.fault(node, f"{what} {text!r} is not known; did you mean {near[0]!r}?")
             return default
         return text

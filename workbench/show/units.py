@@ -59,11 +59,10 @@ def format_duration(seconds: float) -> str:
 
 def _digits(value: float) -> str:
     size = abs(value)
-    if size == 0:
+    if size < 1e-9:
         return "0"
-    decimals = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.0995 else 3
-    text = f"{value:.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text and decimals > 1 else text
+    decimals = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.0995 else 1 - math.floor(math.log10(size))
+    return f"{value:.{decimals}f}"
 
 
 def _scaled(value: float) -> str:

@@ -1,6 +1,6 @@
 // One time series chart: uPlot on a focusable surface, with a legend that tells values and a cursor for the keyboard.
 import uPlot from "uplot";
-import { formatClock, formatValue } from "./units";
+import { formatClock, formatTick, formatValue } from "./units";
 import type { SeriesData, Snapshot, TileData, TileSpec } from "./types";
 
 const DASHES: number[][] = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 2], [2, 6], [12, 3, 2, 3, 2, 3]];
@@ -161,7 +161,7 @@ export class Chart {
     return {
       width: this.surface.clientWidth,
       height: HEIGHT,
-      padding: [8, 4, 0, 0],
+      padding: [8, 18, 0, 0],
       tzDate: (time) => uPlot.tzDate(new Date(time * 1e3), "Etc/UTC"),
       legend: { show: false },
       focus: { alpha: 1 },
@@ -178,7 +178,7 @@ export class Chart {
           size: (_, labels) => 14 + 7 * Math.max(3, ...(labels ?? []).map((label) => label.length)),
           gap: 6,
           space: 36,
-          values: (_, splits) => splits.map((value) => formatValue(value, unit)),
+          values: (_, splits) => splits.map((value) => formatTick(value, unit)),
           ...(unit.startsWith("bytes") ? { incrs: BINARY_STEPS } : {}),
         },
       ],

@@ -12,6 +12,7 @@ let boot: Boot;
 let board: Board;
 let feed: Feed;
 let connected = false;
+let tried = false;
 let paused = false;
 let lastData = 0;
 let refreshTimer: ReturnType<typeof setTimeout> | undefined;
@@ -53,7 +54,7 @@ function follow(): void {
     feed.watch(new URL(`${boot.stream}${location.search}`, location.href).href);
   } else {
     feed.leave();
-    connected = false;
+    connected = tried = false;
   }
   status();
 }
@@ -69,17 +70,21 @@ function hear(message: Message): void {
   } else {
     if (connected && !message.open) say(`Connection lost, last data ${formatClock(lastData)}`);
     connected = message.open;
+    tried = true;
+    // A stream tells no reason for its end; this learns whether it was the sign-in.
+    if (!message.open) void refresh();
   }
   status();
 }
 
 function status(): void {
   const box = document.querySelector<HTMLElement>("#live")!;
-  const state = paused ? "paused" : connected ? "live" : "lost";
+  const state = paused ? "paused" : connected ? "live" : tried ? "lost" : "connecting";
   const words = {
     paused: `Paused, last data ${formatClock(lastData)}`,
     live: "Live",
-    lost: document.visibilityState === "visible" ? `Connection lost, last data ${formatClock(lastData)}` : "Hidden",
+    connecting: "Connecting…",
+    lost: `Connection lost, last data ${formatClock(lastData)}`,
   }[state];
   box.dataset["state"] = state;
   const shown = document.querySelector("#live-text")!;

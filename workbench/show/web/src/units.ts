@@ -29,6 +29,11 @@ export function formatValue(value: number | null | undefined, unit: string): str
   }
 }
 
+/** A value on an axis, where neighbours are round: without zeros at its end. */
+export function formatTick(value: number, unit: string): string {
+  return formatValue(value, unit).replace(/(\.\d*?)0+(?!\d)/, "$1").replace(/\.(?!\d)/, "");
+}
+
 export function formatAge(ageUs: number | null): string {
   if (ageUs === null) return "no data";
   const age = Math.max(ageUs, 0) / 1e6;
@@ -47,10 +52,9 @@ export function formatClock(time: number, spanSeconds = 0): string {
 
 function digits(value: number): string {
   const size = Math.abs(value);
-  if (size === 0) return "0";
-  const decimals = size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.0995 ? 2 : 3;
-  const text = value.toFixed(decimals);
-  return decimals > 1 ? text.replace(/\.?0+$/, "") : text;
+  if (size < 1e-9) return "0";
+  const decimals = size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.0995 ? 2 : 1 - Math.floor(Math.log10(size));
+  return value.toFixed(decimals);
 }
 
 function scaled(value: number): string {
