@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import urllib.parse
 from pathlib import Path
@@ -17,7 +16,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from system.conftest import Workbench, request, wait_for
+from system.conftest import Workbench, free_port, request, wait_for
 
 RESOURCE = {
     "service.name": "checkout",
@@ -78,12 +77,6 @@ def test_the_sdk_delivers_with_default_settings(workbench: Workbench, protocol: 
     assert one(f"shop_checkout_duration_seconds_count{{{job}}}")["value"][1] == "3"
     assert float(one(f"shop_checkout_duration_seconds_sum{{{job}}}")["value"][1]) == pytest.approx(5.55)
     assert one(f"target_info{{{job}}}")["metric"]["cloud_region"] == "somewhere"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_a_real_prometheus_delivers_what_it_scraped(workbench: Workbench, tmp_path: Path):

@@ -1,1 +1,28 @@
-""""""
+"""Alerts: rules in Prometheus' format, their life as a pure function, a durable outbox, and the channels behind it."""
+
+from workbench.alert.engine import Alert, AlertRuleEngine, Change, step
+from workbench.alert.hub_watch import HubWatch, watch_step
+from workbench.alert.manager import AlertManager, Trouble
+from workbench.alert.notification import NotificationChannels
+from workbench.alert.outbox import channel_id, commit_changes, load_alerts
+from workbench.alert.rules import Fault, Rule, RuleGroup, load_rules, rule_files
+
+__all__ = [
+    "Alert",
+    "AlertManager",
+    "AlertRuleEngine",
+    "Change",
+    "Fault",
+    "HubWatch",
+    "NotificationChannels",
+    "Rule",
+    "RuleGroup",
+    "Trouble",
+    "channel_id",
+    "commit_changes",
+    "load_alerts",
+    "load_rules",
+    "rule_files",
+    "step",
+    "watch_step",
+]

@@ -99,7 +99,8 @@ def run_report(
             "folder": folder.name,
         }
         with engine.begin() as connection:
-            number = connection.execute(sa.insert(state.reports).values(row)).inserted_primary_key[0]
+            inserted = connection.execute(sa.insert(state.reports).values(row).returning(state.reports.c.id))
+            number = inserted.scalar_one()
             pin = {"lake_version": lake_version, "holder": f"report:{number}", "created_us": row["started_us"]}
             connection.execute(sa.insert(state.pins).values(pin))
         try:

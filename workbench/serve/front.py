@@ -39,7 +39,6 @@ from workbench.store import Follower, open_view, state
 
 FOLLOW_EVERY_SECONDS = 0.05
 """How often the log's published end is looked at. A look costs microseconds; a sample is seen so much later at most."""
-HEALTH_EVERY_SECONDS = 1.0
 
 logger = log.get(__name__)
 
@@ -59,7 +58,7 @@ async def _run(child: Child) -> None:
     channels.start()
     following = threading.Thread(target=front.follow, args=(stop,), name="follow", daemon=True)
     following.start()
-    watching = asyncio.create_task(watch_hub(settings, engine, front.hub_seen))
+    watching = asyncio.create_task(watch_hub(settings, engine, front.hub_seen, queued=channels.wake))
     resolver = Resolver(engine)
     main_port, notebook_port = child.ports["main"], child.ports["notebook"]
     pages = Gate(
@@ -100,27 +99,25 @@ class Front:
         self._view = view
         self._engine = engine
         self._hub_ready = False
+        self._troubles: Sequence[str] = ()
 
     def follow(self, stop: asyncio.Event) -> None:
         """Keep the view fresh until `stop`."""
         failing = False
-        pruned = time.monotonic()
         while not stop.is_set():
             try:
                 self._view.refresh()
                 failing = False
-                if time.monotonic() - pruned > HEALTH_EVERY_SECONDS * 10:
-                    self._view.prune()
-                    pruned = time.monotonic()
             except (StoreError, OSError) as error:
                 if not failing:
                     logger.error("cannot follow the log", error=str(error))
                 failing = True
             time.sleep(FOLLOW_EVERY_SECONDS)
 
-    def hub_seen(self, ready: bool) -> None:
-        """Take note of whether the hub takes writes."""
+    def hub_seen(self, ready: bool, troubles: Sequence[str]) -> None:
+        """Take note of whether the hub takes writes, and of what troubles its rules."""
         self._hub_ready = ready
+        self._troubles = troubles
 
     def app(self) -> Starlette:
         """The pages and the API, without the gate."""
@@ -183,8 +180,8 @@ class Front:
             ]
 
     def notices(self) -> Sequence[str]:
-        """What everybody should know: replaced ports, a hub that is away."""
-        found = list(self._document(self._settings.up_file).get("notices", []))
+        """What everybody should know: replaced ports, rules that fail, a hub that is away."""
+        found = [*self._document(self._settings.up_file).get("notices", []), *self._troubles]
         if not self._hub_ready:
             found.append("The hub does not answer: what is shown is the last data that it wrote.")
         return found

@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from workbench import log
-from workbench.alert import AlertManager, NotificationChannels, load_rules, rule_files
+from workbench.alert import AlertManager, NotificationChannels
 from workbench.config import Settings
 from workbench.errors import WorkbenchError
 from workbench.ingest import Receiver, http_app, start_grpc
@@ -56,8 +56,7 @@ async def _run(child: Child) -> None:
     feed = Feed(processor)
     writer.add_listener(feed.put)
     channels = NotificationChannels(settings, engine)
-    alerts = AlertManager(evaluator(writer.view, settings), engine, settings, recorder(writer))
-    alerts.use(load_rules(rule_files(settings)))
+    alerts = AlertManager(evaluator(writer.view, settings), engine, settings, recorder(writer), queued=channels.wake)
     hub = Hub(settings, writer, processor, alerts)
     receiver = Receiver(writer, settings)
     doors = MachineDoors(settings, engine)
@@ -76,7 +75,7 @@ async def _run(child: Child) -> None:
             stop,
         )
     finally:
-        await grpc_server.stop(grace=1)
+        await grpc_server.stop()
         rules.stop()
         channels.stop()
         feed.stop()
@@ -91,10 +90,10 @@ def grpc_addresses(child: Child) -> list[str]:
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in sorted(families)]
 
 
-def evaluator(view: View, settings: Settings) -> Callable[[str, int], list[tuple[Mapping[str, str], float]]]:
-    """What rules ask: an instant query that gives (labels, value) of every element."""
+def evaluator(view: View, settings: Settings) -> Callable[[Any, int], list[tuple[Mapping[str, str], float]]]:
+    """What rules ask: an instant query, text or parsed, that gives (labels, value) of every element."""
 
-    def evaluate(expr: str, time_us: int) -> list[tuple[Mapping[str, str], float]]:
+    def evaluate(expr: Any, time_us: int) -> list[tuple[Mapping[str, str], float]]:
         result = instant(view, expr, time_us, limits=settings.query)
         return [
             (labels, float(result.values[row, 0])) for row, labels in enumerate(result.labels) if result.present[row, 0]

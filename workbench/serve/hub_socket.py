@@ -34,7 +34,8 @@ def hub_app(hub: Hub) -> Starlette:
         return Response(body, status, media_type="application/json")
 
     async def health(_: Request) -> Response:
-        return JSONResponse({"state": "running", "lake_version": hub.writer.view.lake_version})
+        troubles = [f"{trouble.where}: {trouble.message}" for trouble in hub.alerts.health()]
+        return JSONResponse({"state": "running", "lake_version": hub.writer.view.lake_version, "troubles": troubles})
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=EXPOSITION)
@@ -46,14 +47,6 @@ def hub_app(hub: Hub) -> Starlette:
             stream.write_table(table)
         return Response(sink.getvalue(), media_type=ARROW_STREAM)
 
-    async def health_of_rules(_: Request) -> Response:
-        return JSONResponse([str(entry) for entry in hub.alerts.health()])
-
     writing = [Route(path, write, methods=["POST"]) for path in ("/append", "/register", "/load", "/seal")]
-    reading = [
-        Route("/health", health),
-        Route("/metrics", metrics),
-        Route("/windows", windows),
-        Route("/rules", health_of_rules),
-    ]
+    reading = [Route("/health", health), Route("/metrics", metrics), Route("/windows", windows)]
     return Starlette(routes=[*writing, *reading])

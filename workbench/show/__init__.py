@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.show.context import SHIPPED_DASHBOARDS, ShowContext
     from workbench.show.live import RealTimeUpdater
-    from workbench.show.page import render_message, render_page
+    from workbench.show.page import render_page, render_page
     from workbench.show.site import routes
     from workbench.show.spec import Dashboard, load_dashboard
 
@@ -17,7 +17,7 @@ __all__ = [
     "RealTimeUpdater",
     "ShowContext",
     "load_dashboard",
-    "render_message",
+    "render_page",
     "render_page",
     "routes",
 ]
@@ -28,7 +28,7 @@ _HOMES = {
     "RealTimeUpdater": "live",
     "ShowContext": "context",
     "load_dashboard": "spec",
-    "render_message": "page",
+    "render_page": "page",
     "render_page": "page",
     "routes": "site",
 }

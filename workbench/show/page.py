@@ -18,6 +18,7 @@ import orjson
 from markupsafe import Markup
 
 from workbench.show.assets import load_assets
+from workbench.show.context import DEFAULT_NAVIGATION
 from workbench.show.filters import Filters, Span, format_instant, format_range
 from workbench.show.sketch import sketch
 from workbench.show.spec import Dashboard, Tile
@@ -52,7 +53,7 @@ def render_dashboard(
         "worker": load_assets().url("worker.js"),
     }
     return _template("dashboard.html").render(
-        **shell_values(dashboard.title, address, navigation),
+        **_shell_values(dashboard.title, address, navigation),
         dashboard=dashboard,
         filters=filters,
         snapshot=snapshot,
@@ -73,18 +74,15 @@ def render_dashboard(
     )
 
 
-def render_message(title: str, paragraphs: Sequence[str], *, navigation: Sequence[tuple[str, str]] = ()) -> str:
-    """A page that only says something, in the same shell."""
-    return _template("message.html").render(**shell_values(title, "", navigation), paragraphs=list(paragraphs))
+def render_page(
+    title: str, body: Markup, *, current: str = "", navigation: Sequence[tuple[str, str]] = DEFAULT_NAVIGATION
+) -> str:
+    """Any other page in the same shell: a heading and a body. `current` is the address that the navigation marks."""
+    return _template("plain.html").render(**_shell_values(title, current, navigation), body=body)
 
 
-def render_page(title: str, body: Markup, *, current: str = "", navigation: Sequence[tuple[str, str]] = ()) -> str:
-    """A page whose content is made elsewhere, in the same shell; `body` is trusted markup."""
-    return _template("body.html").render(**shell_values(title, current, navigation), body=body)
-
-
-def shell_values(title: str, current: str, navigation: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """What `shell.html` needs; `current` is the address that the navigation marks."""
+def _shell_values(title: str, current: str, navigation: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """What `shell.html` needs."""
     assets = load_assets()
     return {
         "title": title,

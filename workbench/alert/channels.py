@@ -1,0 +1,137 @@
+"""Where notifications go: webhooks in Alertmanager's format, and everything that Apprise reaches (mail, chat, pagers).
+
+Webhook format: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config, version "4".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from workbench.errors import DeliveryError
+
+TIMEOUT_SECONDS = 10.0
+ZERO_TIME = "0001-01-01T00:00:00Z"
+"""Go's zero time: what Alertmanager sends as the end of an alert that has not ended."""
+
+Payload = Mapping[str, Any]
+
+
+def deliver(url: str, payloads: Sequence[Payload], *, external_url: str = "") -> None:
+    """Send notifications that are all firing or all resolved as one message. Raises DeliveryError."""
+    if url.startswith(("http://", "https://")):
+        _post(url, webhook_body(payloads, external_url))
+    else:
+        _apprise(url, subject(payloads), text_body(payloads, external_url))
+
+
+def channel_name(url: str) -> str:
+    """A channel for people and logs: scheme and host, never its secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}"
+
+
+def webhook_body(payloads: Sequence[Payload], external_url: str) -> dict[str, Any]:
+    """Alertmanager's webhook document."""
+    status = "firing" if payloads[0]["state"] == "firing" else "resolved"
+    name = payloads[0]["labels"]["alertname"]
+    return {
+        "version": "4",
+        "groupKey": f'{{}}:{{alertname="{name}"}}',
+        "truncatedAlerts": 0,
+        "status": status,
+        "receiver": "webhook",
+        "groupLabels": {"alertname": name},
+        "commonLabels": _common([payload["labels"] for payload in payloads]),
+        "commonAnnotations": _common([payload["annotations"] for payload in payloads]),
+        "externalURL": external_url,
+        "alerts": [
+            {
+                "status": status,
+                "labels": payload["labels"],
+                "annotations": payload["annotations"],
+                "startsAt": iso(payload["fired_us"]),
+                "endsAt": iso(payload["time_us"]) if status == "resolved" else ZERO_TIME,
+                "generatorURL": external_url,
+                "fingerprint": payload["fingerprint"],
+            }
+            for payload in payloads
+        ],
+    }
+
+
+def subject(payloads: Sequence[Payload]) -> str:
+    """The subject of a mail."""
+    first = payloads[0]
+    state = "RESOLVED" if first["state"] == "resolved" else first["labels"].get("severity", "alert").upper()
+    more = f" and {len(payloads) - 1} more" if len(payloads) > 1 else ""
+    return f"[{state}] {first['labels']['alertname']}{more}"
+
+
+def text_body(payloads: Sequence[Payload], external_url: str) -> str:
+    """The body of a mail, in Markdown that reads well as it is."""
+    parts = []
+    for payload in payloads:
+        labels, annotations = payload["labels"], payload["annotations"]
+        lines = [f"**{labels['alertname']}** is {payload['state']}."]
+        lines += [f"{annotations[key]}" for key in ("summary", "description") if annotations.get(key)]
+        lines.append(
+            f"Since {iso(payload['fired_us'])}"
+            + (f", over at {iso(payload['time_us'])}" if payload["state"] == "resolved" else "")
+        )
+        if payload["value"] is not None:
+            lines.append(f"Value: {payload['value']:.6g}")
+        lines += [f"- {name}: {text}" for name, text in sorted(labels.items()) if name != "alertname"]
+        lines += [f"{key}: {text}" for key, text in annotations.items() if key not in ("summary", "description")]
+        parts.append("\n\n".join(lines[:1]) + "\n\n" + "\n".join(lines[1:]))
+    if external_url:
+        parts.append(external_url)
+    return "\n\n".join(parts)
+
+
+def iso(time_us: int | None) -> str:
+    """A time as RFC 3339 has it."""
+    return datetime.fromtimestamp((time_us or 0) / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _common(pairs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    return {key: text for key, text in pairs[0].items() if all(other.get(key) == text for other in pairs)}
+
+
+def _post(url: str, body: Mapping[str, Any]) -> None:
+    import httpx
+
+    try:
+        # Our own loopback never goes through a proxy, whatever the environment says.
+        with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=not _is_loopback(url)) as client:
+            answer = client.post(url, json=body)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise DeliveryError(str(error) or type(error).__name__, retry=True, where=channel_name(url)) from error
+    if answer.status_code >= 300:
+        raise DeliveryError(f"answered {answer.status_code}", retry=True, where=channel_name(url))
+
+
+def _apprise(url: str, title: str, body: str) -> None:
+    import apprise
+
+    sender = apprise.Apprise()
+    if not sender.add(url):
+        raise DeliveryError(
+            "Apprise does not understand this address", retry=False, where=channel_name(url), hint="See alert.notify."
+        )
+    with apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s") as said:
+        accepted = sender.notify(body, title=title, body_format=apprise.NotifyFormat.MARKDOWN)
+        reasons = said.getvalue().strip() if said else ""
+    if not accepted:
+        raise DeliveryError(reasons.replace("\n", "; ") or "not accepted", retry=True, where=channel_name(url))
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
