@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.show.context import SHIPPED_DASHBOARDS, ShowContext
     from workbench.show.live import RealTimeUpdater
-    from workbench.show.page import render_page, render_page
+    from workbench.show.page import render_page
     from workbench.show.site import routes
     from workbench.show.spec import Dashboard, load_dashboard
 
@@ -18,7 +18,6 @@ __all__ = [
     "ShowContext",
     "load_dashboard",
     "render_page",
-    "render_page",
     "routes",
 ]
 
@@ -28,7 +27,6 @@ _HOMES = {
     "RealTimeUpdater": "live",
     "ShowContext": "context",
     "load_dashboard": "spec",
-    "render_page": "page",
     "render_page": "page",
     "routes": "site",
 }

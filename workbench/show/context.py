@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench.store import View
 
 SHIPPED_DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
+DEFAULT_NAVIGATION = (("Live", "/live/overview"), ("Reports", "/reports/"))
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class ShowContext:
     """All that the pages know of the rest of the workbench. Times are microseconds since 1970, UTC.
 
     `view` is kept fresh by the server. `alerts` gives what Prometheus' alerts API gives: `labels`, `annotations`,
-    `state`, `activeAt`. `notices` are sentences for the head of each page. `demo_progress` is the share (0 to 1) of
-    the simulated history that is loaded, None when nothing is being loaded. Dashboards are `*.yaml` files; of two with
-    one name, the one in the earlier folder counts.
+    `state`, `activeAt` (here microseconds, or ISO 8601). `notices` are sentences for the head of each page.
+    `demo_progress` is the share (0 to 1) of the simulated history that is loaded, None when nothing is being loaded.
+    Dashboards are `*.yaml` files; of two with one name, the one in the earlier folder counts.
     """
 
     view: View
@@ -32,7 +33,7 @@ class ShowContext:
     notices: Callable[[], Sequence[str]] = tuple
     demo_progress: Callable[[], float | None] = lambda: None
     dashboards_dirs: tuple[Path, ...] = (SHIPPED_DASHBOARDS,)
-    navigation: tuple[tuple[str, str], ...] = (("Live", "/live/overview"), ("Reports", "/reports/"))
+    navigation: tuple[tuple[str, str], ...] = DEFAULT_NAVIGATION
     clock: Callable[[], float] = time.time
 
     def now_us(self) -> int:

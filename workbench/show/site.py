@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -20,7 +21,7 @@ from workbench.show.assets import load_assets, static_file
 from workbench.show.context import ShowContext
 from workbench.show.filters import Filters, parse_filters
 from workbench.show.live import RealTimeUpdater
-from workbench.show.page import CONTENT_SECURITY_POLICY, render_dashboard, render_message
+from workbench.show.page import CONTENT_SECURITY_POLICY, render_dashboard, render_page
 from workbench.show.snapshot import Evaluator
 from workbench.show.spec import load_dashboard
 
@@ -37,12 +38,17 @@ def routes(context: ShowContext) -> list[Route]:
     async def home(_: Request) -> Response:
         return RedirectResponse("/live/overview", 307)
 
+    async def icon(_: Request) -> Response:
+        address = load_assets().url("icon.svg")
+        return RedirectResponse(address, 307) if address else Response(status_code=404)
+
     return [
         Route("/", home),
         Route("/live/{name}", pages.page),
         Route("/live/{name}/data", pages.data),
         Route("/live/{name}/stream", pages.stream),
         Route("/static/{file}", static_file),
+        Route("/favicon.ico", icon),
     ]
 
 
@@ -167,7 +173,8 @@ class _Pages:
         return found
 
     def _message(self, title: str, paragraphs: list[str], status: int) -> Response:
-        html = render_message(title, paragraphs, navigation=self._context.navigation)
+        body = Markup("").join(Markup("<p class='words'>{}</p>").format(paragraph) for paragraph in paragraphs)
+        html = render_page(title, body, navigation=self._context.navigation)
         return HTMLResponse(html, status, headers=_page_headers())
 
 

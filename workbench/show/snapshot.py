@@ -262,8 +262,8 @@ def _short(text: str, chars_max: int = NAME_CHARS_MAX) -> str:
 
 
 def _epoch_seconds(moment: Any) -> float | None:
-    if isinstance(moment, (int, float)):
-        return float(moment)
+    if isinstance(moment, int):
+        return moment / 1e6
     try:
         return datetime.fromisoformat(str(moment)).timestamp()
     except ValueError:
