@@ -122,6 +122,11 @@ def test_it_waits_for_an_address(receiver):
     one.close()
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:notaport", "http://127.0.0.1:1", "nonsense", "http://[::1"])
+def test_an_address_that_leads_nowhere_is_no_answer(url):
+    assert HttpDoor(lambda: (url, "tökén ✓")).post(b"").status == 0
+
+
 def test_points_that_the_door_rejects_are_counted(receiver):
     receiver.answers = [(200, {}, partial_success(1, "too old"))]
     one = Delivery(HttpDoor(lambda: (receiver.url, "")))

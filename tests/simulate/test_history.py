@@ -19,10 +19,11 @@ from tests.simulate.moments import CELL_US, DAY_US, STEP_US, platform, us
 from workbench import config, ingest, store
 from workbench.errors import StoreError
 from workbench.simulate import incidents
-from workbench.simulate.history import FIRST_PIECE_US, Memory, Plan, planned, recall, remember, samples
+from workbench.simulate.history import samples
 from workbench.simulate.identity import registration
 from workbench.simulate.loader import load_history
 from workbench.simulate.otlp import Payload
+from workbench.simulate.plan import FIRST_PIECE_US, Memory, Plan, planned, recall, remember
 from workbench.simulate.progress import Progress
 
 NOW = us("2026-10-03T10:07:33")
@@ -68,6 +69,9 @@ def test_memory_survives(tmp_path):
     remember(file, memory)
     assert recall(file) == memory
     assert list(file.parent.iterdir()) == [file]
+    for text in ("", "{", "[]", '{"plans": [{"x": 1}], "live_us": 0, "since_us": 0}'):
+        file.write_text(text)
+        assert recall(file) == Memory(), "all history is loaded again then"
 
 
 def test_batches_are_sorted_and_typed():

@@ -87,7 +87,7 @@ class HttpDoor:
         kept = self._connection is not None
         try:
             return self._exchange(body)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is none
             self.close()
             if not kept:
                 _LOG.debug("door_unreachable", error=repr(error))

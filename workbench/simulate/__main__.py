@@ -8,7 +8,6 @@ import time
 from workbench import config, log
 from workbench.collect import Delivery, HttpDoor, Lifeline, ingest_address
 from workbench.simulate.grid import STEP_US
-from workbench.simulate.loader import hub_writer, load_history
 from workbench.simulate.otlp import Payload
 from workbench.simulate.platform import Platform
 from workbench.simulate.progress import Progress
@@ -21,10 +20,17 @@ def main() -> int:
     settings = config.load()
     log.configure("demo", level=settings.log.level)
     progress = Progress(settings, time.time_ns() // 1000)
-    loading = (Platform(settings.demo.seed), progress, lambda: hub_writer(settings), lifeline.wait)
-    threading.Thread(target=load_history, args=loading, name="history", daemon=True).start()
+    if progress.memory.plans:
+        threading.Thread(target=load_past, args=(settings, progress, lifeline), name="history", daemon=True).start()
     send_live(settings, progress, lifeline)
     return 0
+
+
+def load_past(settings: config.Settings, progress: Progress, lifeline: Lifeline) -> None:
+    """Load the history on a platform of its own. What that needs is imported only where there is something to load."""
+    from workbench.simulate.loader import hub_writer, load_history
+
+    load_history(Platform(settings.demo.seed), progress, lambda: hub_writer(settings), lifeline.wait)
 
 
 def send_live(settings: config.Settings, progress: Progress, lifeline: Lifeline) -> None:

@@ -21,7 +21,7 @@ SCHEDULE, FLOW_DAY, FLOW_CELL, GAUGE_DAY, GAUGE_CELL = range(1, 6)
 
 def generator(seed: int, stream: int, place: int) -> np.random.Generator:
     """The generator of one place (number of a day or of a cell since 1970) in one stream."""
-    return np.random.Generator(np.random.Philox(key=[seed, (stream << 40) + place]))
+    return np.random.Generator(np.random.Philox(key=[seed % 2**64, (stream << 40) + place]))
 
 
 def month_start_us(time_us: int) -> int:

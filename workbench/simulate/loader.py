@@ -11,8 +11,9 @@ import numpy as np
 from workbench import log, store
 from workbench.config import Settings
 from workbench.errors import WorkbenchError
-from workbench.simulate.history import Plan, samples
+from workbench.simulate.history import samples
 from workbench.simulate.identity import registration
+from workbench.simulate.plan import Plan
 from workbench.simulate.platform import Platform
 from workbench.simulate.progress import Progress
 

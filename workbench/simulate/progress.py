@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.config import Settings
-from workbench.simulate.history import Memory, Plan, planned, recall, remember, write_json
+from workbench.simulate.plan import Memory, Plan, planned, recall, remember, write_json
 from workbench.simulate.schedule import incidents
 from workbench.simulate.shapes import DAY_US, SECOND_US
 
