@@ -1,0 +1,23 @@
+"""`docs/simulate.md`: its example runs and its figures hold."""
+
+from __future__ import annotations
+
+import re
+
+from conftest import ROOT
+
+from tests.simulate.moments import platform
+
+PAGE = (ROOT / "docs" / "simulate.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(code, "docs/simulate.md", "exec"), {})
+    assert "llm_slowdown" in capsys.readouterr().out
+
+
+def test_the_counts_hold():
+    metrics, series = re.search(r"About (\d+) metrics with their attributes, (\d+) stored series", PAGE).groups()
+    assert round(len(platform().metrics), -1) == int(metrics)
+    assert round(len(platform().series), -1) == int(series)
