@@ -120,12 +120,9 @@ class Follower(View):
                 return self._read_on(self._published.position)  # type: ignore[union-attr]
             except FileNotFoundError:
                 self.reload()
-            except TornRecord:
-                # The writer may have begun an empty segment anew in a file of the same name.
-                if self._reader is not None and self._reader.at > HEADER_BYTES:
-                    raise self._corrupt() from None
-                self._close_reader()
-        raise self._corrupt()
+            except TornRecord as torn:
+                raise self._corrupt(f"no valid record at byte {torn.offset}, before the durable end") from torn
+        raise self._corrupt("missing, and not in the lake")
 
     def _read_on(self, until: Position) -> None:
         if until == Position(0, 0):
@@ -146,10 +143,8 @@ class Follower(View):
             self._reader.close()
             self._reader = None
 
-    def _corrupt(self) -> LogCorrupt:
-        path = segment_path(self._settings, self._next)
-        at = self._reader.at if self._reader is not None else 0
-        return LogCorrupt(f"no valid record at byte {at}, before the durable end", where=str(path), hint=DOCTOR)
+    def _corrupt(self, message: str) -> LogCorrupt:
+        return LogCorrupt(message, where=str(segment_path(self._settings, self._next)), hint=DOCTOR)
 
 
 def open_view(settings: Settings, *, version: str | None = None) -> Follower:

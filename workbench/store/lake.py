@@ -255,6 +255,10 @@ class Lake:
         """Parquet files of a table at a version, for readers of other make. Raises VersionGone."""
         return [str(self.path(kind) / file.path) for file in self._snapshot(kind, version).files]
 
+    def latest_us(self, *, version: str | None = None) -> int:
+        """Time of the newest sample, by the statistics of the files; 0 if there is none. Raises VersionGone."""
+        return max((file.time_us[1] for file in self._snapshot("samples", version).files if file.time_us), default=0)
+
     def samples(
         self,
         ids: np.ndarray,

@@ -14,7 +14,7 @@ from workbench.errors import LogCorrupt
 from workbench.store.lake import Lake
 from workbench.store.layout import published_path, segment_numbers, segment_path
 from workbench.store.published import Published, create_published, read_identity
-from workbench.store.wal import DOCTOR, HEADER_BYTES, Header, read_header, valid_bytes
+from workbench.store.wal import DOCTOR, Header, read_header, valid_bytes
 
 log = logs.get(__name__)
 
@@ -54,8 +54,6 @@ def recover(settings: Settings, lake: Lake) -> Recovered:
     last = headers[-1]
     closed = {header.number - 1: header.previous_bytes for header in headers[1:]}
     end = _cut_torn_tail(settings, last)
-    if end == HEADER_BYTES:
-        return Recovered(Header(log_uuid, last.number, last.previous_bytes, _now_us()), closed)
     return Recovered(Header(log_uuid, last.number + 1, end, _now_us()), {**closed, last.number: end})
 
 

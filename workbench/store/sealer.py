@@ -69,10 +69,9 @@ class Sealer:
         self._app = f"log:{log_uuid}"
         self._on_sealed = on_sealed
         self._changed = threading.Condition()
-        self._closed: deque[int] = deque()  # guarded by _changed, as the four below
+        self._closed: deque[int] = deque()  # guarded by _changed, as the three below
         self._sealed = sealed
-        self._failure: Exception | None = None
-        self._failures = 0
+        self._failure: Exception | None = None  # of the last try, until the next one ends
         self._stopping = False
         self._deletions: deque[tuple[float, int]] = deque()
         self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
@@ -91,20 +90,16 @@ class Sealer:
         """Delete a sealed segment once no reader that opened the lake before it was sealed can still need it."""
         self._deletions.append((time.monotonic() + self._settings.log.reader_grace_seconds, number))
 
-    def wait(self, number: int, *, timeout_seconds: float | None = None) -> None:
+    def wait(self, number: int) -> None:
         """Return when that segment is in the lake. Raises StoreError where a try failed; there will be another."""
         with self._changed:
-            failures = self._failures
-            done = self._changed.wait_for(
-                lambda: self._sealed >= number or self._failures > failures or self._stopping, timeout_seconds
-            )
+            self._changed.wait_for(lambda: self._sealed >= number or self._failure or self._stopping)
             if self._sealed >= number:
                 return
-            if self._failures > failures and self._failure is not None:
-                raise StoreError(
-                    f"sealing failed: {self._failure}", where="lake", hint="It is tried again."
-                ) from self._failure
-            raise StoreError("the writer was closed" if done else "sealing takes too long", where="lake")
+            if self._failure is not None:
+                message = f"sealing failed: {self._failure}"
+                raise StoreError(message, where="lake", hint="It is tried again.") from self._failure
+            raise StoreError("the writer was closed before it had sealed", where="lake")
 
     def seal(self, number: int) -> None:
         """Commit one closed segment; tables that have it already are left alone."""
@@ -121,6 +116,7 @@ class Sealer:
         )
         with self._changed:
             self._sealed = max(self._sealed, number)
+            self._failure = None
             self._changed.notify_all()
         self.retire(number)
 
@@ -143,20 +139,19 @@ class Sealer:
                 if self._stopping:
                     return
                 number = self._closed[0] if self._closed else None
-            self._delete_due()
-            if number is None:
-                continue
             try:
-                self.seal(number)
+                self._delete_due()
+                if number is not None:
+                    self.seal(number)
+                    with self._changed:
+                        self._closed.popleft()
                 pause = 0.0
-                with self._changed:
-                    self._closed.popleft()
             except Exception as error:  # whatever it is, the rows are safe in the log, and the next try may succeed
                 pause = RETRY_SECONDS
                 FAILED.inc()
                 log.exception("seal_failed", segment=number)
                 with self._changed:
-                    self._failure, self._failures = error, self._failures + 1
+                    self._failure = error
                     self._changed.notify_all()
 
     def _seconds_to_deletion(self) -> float | None:

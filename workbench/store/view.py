@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.config import Settings
-from workbench.errors import StoreError
+from workbench.errors import LogCorrupt, StoreError
 from workbench.schema import KINDS
 from workbench.store.batches import complete, decode_present
 from workbench.store.head import Head
@@ -21,7 +21,7 @@ from workbench.store.layout import segment_path
 from workbench.store.published import pack_sequence
 from workbench.store.registry import SeriesRegistry, series_rows
 from workbench.store.samples import Run, Samples, gather, merge_runs, sort_run
-from workbench.store.wal import read_record
+from workbench.store.wal import DOCTOR, read_record
 
 _ATTEMPTS = 3
 _ALL_ROWS = (1 << 40) - 1
@@ -65,7 +65,7 @@ class View:
     @property
     def latest_us(self) -> int:
         """Time of the newest sample seen, 0 if there is none."""
-        return self._head.latest_us
+        return self._head.latest_us or self._lake.latest_us(version=self._version)
 
     @property
     def lake_version(self) -> str:
@@ -190,10 +190,11 @@ class View:
             try:
                 fresh = _in_time(kind, self._log_rows(kind, places), start_us, end_us)
                 break
-            except FileNotFoundError:
+            except FileNotFoundError as error:
                 # The segment was sealed and deleted since; the lake has its rows.
                 if attempt + 1 == _ATTEMPTS:
-                    raise
+                    message = "a log segment is missing, and the lake does not have it"
+                    raise LogCorrupt(message, where=str(error.filename), hint=DOCTOR) from error
                 self._catch_up()
         rows = pa.concat_tables([lake, fresh.select(lake.schema.names).cast(lake.schema)]) if fresh.num_rows else lake
         return _newest(rows, KINDS[kind].key).select(names)

@@ -61,7 +61,8 @@ class Header:
     @property
     def seed(self) -> int:
         """Where the checksums of this segment's records start from."""
-        return zlib.crc32(self.pack())
+        # Without its checksum: with it, the CRC of every header is the same constant.
+        return zlib.crc32(self.pack()[: _HEADER.size])
 
 
 class TornRecord(Exception):

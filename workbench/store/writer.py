@@ -29,7 +29,10 @@ from workbench.store.view import View, with_rows
 from workbench.store.wal import Position
 
 LOAD_ROWS_FROM = 1 << 39
-"""Rows of a bulk load count from here in the active segment: newer than its records, older than the next one's."""
+"""Rows of a bulk load count from here in the newest closed segment: newer than its records, older than the active one's.
+
+So what readers hold of the active segment is never overtaken by a load, in memory as in the lake.
+"""
 
 _CLOCK_MARGIN_SECONDS = 60
 
@@ -53,7 +56,7 @@ class Writer:
         self._listeners: list[Callable[[Appended], None]] = []
         self._registering = threading.Lock()
         self._writing_lake = threading.Lock()  # guards the commits of _lake, and the two below
-        self._load_segment = self._load_rows = 0
+        self._load_segment = self._load_rows = -1
         self._lake = Lake(settings)
         self._lake.create()
         recovered = recover(settings, self._lake)
@@ -204,7 +207,7 @@ class Writer:
         return samples.filter(pa.array(keep)) if keep.any() else None
 
     def _load_table(self, kind: str, batch: pa.RecordBatch) -> pa.Table:
-        segment = self._committer.segment
+        segment = self._committer.segment - 1
         if segment != self._load_segment:
             self._load_segment, self._load_rows = segment, LOAD_ROWS_FROM
         first = self._load_rows
