@@ -220,3 +220,19 @@ def test_an_empty_result_is_said_to_be_empty():
     text = Result.of_text("hello", np.array([1]), "")
     assert written("table", text) == b"hello\n"
     assert json.loads(written("json", text))["data"]["resultType"] == "string"
+
+
+def test_import_then_query_on_a_stopped_workbench(run, settings, tmp_path):
+    file = tmp_path / "heat.csv"
+    file.write_text("when,degrees\n2026-11-24T08:00:00Z,20.5\n2026-11-24T08:01:00Z,21\nnever,22\n")
+    mapping = ("--map", "when=time", "--map", "degrees=value")
+    code, out, err = run("import", str(file), "--kind", "samples", *mapping)
+    assert code == 0, err
+    assert "2 samples" in out
+    assert "1 bad row" in out
+    code, out, err = run("query", "heat", "--time", "2026-11-24T08:01:30Z", "--format", "json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["status"] == "success"
+    version = json.loads(run("status", "--json")[1])["lake_version"]
+    assert version

@@ -21,8 +21,10 @@ def import_(options: argparse.Namespace) -> int:
     """Import files and say what came of them."""
     from workbench.cli.progress import Bar
     from workbench.ingest import import_files
+    from workbench.serve import home
 
     settings = config.load(options.home)
+    home.make_home(settings)
     with Bar(sys.stderr) as bar:
         result = import_files(
             options.files,
@@ -32,7 +34,7 @@ def import_(options: argparse.Namespace) -> int:
             progress=bar,
         )
     print(result)
-    return 0
+    return 1 if result.rejected and not result.samples else 0
 
 
 def query(options: argparse.Namespace) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.config import ENV_PREFIX, Settings, ensure_private_dir
+from workbench.errors import ConfigError
 
 FOLDERS = ("state", "notebooks", "dashboards", "scheduled", "rules", "reports")
 """What `up` makes; log, lake and index belong to the store, which looks whether they were there before."""
@@ -24,16 +27,16 @@ CACHES = {
 }
 """Where libraries would write elsewhere, and the folder below `state/cache` that they get instead."""
 
+MAX_CAP_BYTES = 20 * 10**9
 LOOPBACK = "localhost,127.0.0.1,::1"
 
 
 def make_home(settings: Settings) -> None:
-    """Make the home and the run-time folder, for their owner only. Raises ConfigError if they are somebody else's."""
+    """Make the home, for its owner only. Raises ConfigError if it is somebody else's."""
     ensure_private_dir(settings.home)
     for folder in FOLDERS:
         ensure_private_dir(settings.home / folder)
     ensure_private_dir(logs_dir(settings))
-    ensure_private_dir(settings.runtime_dir)
 
 
 def logs_dir(settings: Settings) -> Path:
@@ -91,3 +94,31 @@ def child_environment(settings: Settings, resolved: Mapping[str, Any], environ: 
         made[variable] = ",".join(filter(None, (made.get(variable), LOOPBACK)))
     made["PYTHONUNBUFFERED"] = "1"
     return made
+
+
+def settle_cap(settings: Settings) -> None:
+    """At the first start, write the disk cap of the lake into `workbench.toml`, where it stays until somebody edits it.
+
+    It is 20 GB or a fifth of the space that is free now, whichever is less. Nothing happens where a cap is set already.
+    """
+    if settings.lake.cap_bytes:
+        return
+    cap_bytes = min(MAX_CAP_BYTES, shutil.disk_usage(settings.home).free // 5)
+    file = settings.home / "workbench.toml"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    heading = next((at for at, line in enumerate(lines) if line.split("#")[0].strip() == "[lake]"), None)
+    if heading is None:
+        lines += ["[lake]"]
+        heading = len(lines) - 1
+    lines[heading + 1 : heading + 1] = [
+        "# Computed at the first start from the space then free; it never changes by itself.",
+        f"cap_bytes = {cap_bytes}",
+    ]
+    text = "\n".join(lines) + "\n"
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            "the disk cap cannot be added to this file", where=str(file), hint=f"Add lake.cap_bytes = {cap_bytes}."
+        ) from error
+    write_private(file, text)

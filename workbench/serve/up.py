@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ import psutil
 
 import workbench
 from workbench import config, log
-from workbench.config import Settings
+from workbench.config import Settings, ensure_private_dir
 from workbench.serve import browser, home, local_http, people
 from workbench.serve.children import Child, Children, Spec, adopt_orphans
 from workbench.serve.ports import SETTING, Ports, open_ports
@@ -87,7 +88,9 @@ def up(
         say("`workbench open` prints a sign-in link.")
         return 0
     try:
-        settings.up_file.unlink(missing_ok=True)  # what a killed predecessor said of itself is true no longer
+        home.settle_cap(settings)
+        shutil.rmtree(settings.runtime_dir, ignore_errors=True)  # what a killed predecessor said is true no longer
+        ensure_private_dir(settings.runtime_dir)
         log.configure("up", level="WARNING", json=False)
         ports = open_ports(settings, set(flags))
         settings = config.load(folder, flags={**flags, **{SETTING[name]: n for name, n in ports.numbers.items()}})
@@ -190,8 +193,7 @@ class Supervisor:
         await self._children.stop()
         people.revoke_tokens(self._engine, name=TOKEN_NAME)
         self._engine.dispose()
-        for leftover in (self._settings.up_file, self._settings.runtime_dir / "ingest.token"):
-            leftover.unlink(missing_ok=True)
+        shutil.rmtree(self._settings.runtime_dir, ignore_errors=True)
         self._say("Stopped.")
 
     def _url(self, name: str) -> str:
