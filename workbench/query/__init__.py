@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from workbench.query.open import Workbench, open_workbench
     from workbench.query.promql import Matcher, parse
     from workbench.query.result import Result
-    from workbench.query.select import Selection, select
+    from workbench.query.selection import Selection, select
     from workbench.query.times import duration_us, moment_us
 
 _HOMES = {
     "LabelIndex": "index",
     "Matcher": "promql",
     "Result": "result",
-    "Selection": "select",
+    "Selection": "selection",
     "Workbench": "open",
     "duration_us": "times",
     "error_response": "api",
@@ -32,7 +32,7 @@ _HOMES = {
     "prometheus_labels": "names",
     "prometheus_response": "api",
     "range_query": "evaluate",
-    "select": "select",
+    "select": "selection",
 }
 
 __all__ = [

@@ -12,7 +12,7 @@ from workbench.errors import InputError
 from workbench.query.evaluate import instant, range_query
 from workbench.query.index import label_index
 from workbench.query.result import Result
-from workbench.query.select import Selection, select
+from workbench.query.selection import Selection, select
 from workbench.query.times import Moment, duration_us, moment_us, show_us
 from workbench.schema import KINDS
 

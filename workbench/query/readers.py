@@ -68,10 +68,24 @@ def view_of(home: str, version: str) -> Follower:
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """An Arrow table as pandas; maps, lists and structs stay Arrow's."""
+    """An Arrow table as pandas, with types that do not depend on what is in it.
+
+    Maps, lists and structs stay Arrow's; whole numbers and truths that may be missing get pandas' nullable types.
+    """
     import pandas as pd
 
-    return table.to_pandas(types_mapper=lambda kind: pd.ArrowDtype(kind) if pa.types.is_nested(kind) else None)
+    def dtype(field: pa.Field) -> Any:
+        if pa.types.is_nested(field.type):
+            return pd.ArrowDtype(field.type)
+        if field.nullable and (pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)):
+            return pd.BooleanDtype() if pa.types.is_boolean(field.type) else pd.Int64Dtype()
+        return None
+
+    columns = {
+        field.name: table.column(field.name).to_pandas(types_mapper=lambda _, field=field: dtype(field))
+        for field in table.schema
+    }
+    return pd.DataFrame(columns)
 
 
 def _partitions(view: Follower, kind: str) -> tuple[list[int | None], list[int | None]]:

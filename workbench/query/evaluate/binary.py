@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from workbench.errors import QueryError
-from workbench.query.evaluate.context import not_evaluated
+from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.values import Scalar, Vector, dropping, empty, keeping, show, unique
 from workbench.query.names import Labels
 from workbench.query.promql.nodes import COMPARISONS, Binary, Matching
@@ -18,7 +18,7 @@ _OPERATORS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }  # fmt: skip
 
 
-def binary(node: Binary, left: Scalar | Vector, right: Scalar | Vector) -> Scalar | Vector:
+def binary(context: Context, node: Binary, left: Scalar | Vector, right: Scalar | Vector) -> Scalar | Vector:
     """Apply a binary operator. Raises QueryError where vectors do not match one to one, or as the modifiers say."""
     if isinstance(left, Vector) and isinstance(right, Vector):
         matching = node.matching or Matching()
@@ -26,7 +26,7 @@ def binary(node: Binary, left: Scalar | Vector, right: Scalar | Vector) -> Scala
             raise not_evaluated("the fill modifier", node)
         if node.operator in ("and", "or", "unless"):
             return _set(node.operator, left, right, matching)
-        return _matched(node, left, right, matching)
+        return _matched(context, node, left, right, matching)
     if isinstance(left, Scalar) and isinstance(right, Scalar):
         return Scalar(_apply(node.operator, left.values, right.values).astype(np.float64))
     return _with_scalar(node, left, right)
@@ -74,85 +74,67 @@ def _set(operator: str, left: Vector, right: Vector, matching: Matching) -> Vect
     )
 
 
-def _matched(node: Binary, left: Vector, right: Vector, matching: Matching) -> Vector:
+def _matched(context: Context, node: Binary, left: Vector, right: Vector, matching: Matching) -> Vector:
     many, one = (right, left) if matching.group == "right" else (left, right)
     if not len(many.labels) or not len(one.labels):
         return empty(many.present.shape[1])
     # A step at which one side has nothing has no match, hence no duplicates either.
     active = np.any(many.present, axis=0) & np.any(one.present, axis=0)
     key = _signature(matching)
-    one, place = _one_side(one, key, "left" if matching.group == "right" else "right", active)
-    rows, partners = [], []
-    for row, labels in enumerate(many.labels):
-        partner = place.get(key(labels))
-        if partner is not None:
-            rows.append(row)
-            partners.append(partner)
-    if not rows:
+    partners = _once(one, key, "left" if matching.group == "right" else "right", active)
+    # Where several series share a signature at different steps, each pair is there at its own steps.
+    keys = [key(labels) for labels in many.labels]
+    context.count(sum(len(partners.get(found, ())) for found in keys) * len(active))
+    pairs = [(row, partner) for row, found in enumerate(keys) for partner in partners.get(found, ())]
+    if not pairs:
         return empty(many.present.shape[1])
-    many, one = many.take(np.array(rows)), one.take(np.array(partners))
+    rows, others = np.array(pairs).T
+    many, one = many.take(rows), one.take(others)
     present = many.present & one.present
     sides = (one, many) if matching.group == "right" else (many, one)
     out = _apply(node.operator, sides[0].values, sides[1].values)
-    if not matching.group:
-        _no_duplicates(
-            many,
-            key,
-            present,
-            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
-        )
     if node.operator in COMPARISONS and not node.returns_bool:
         values, present = sides[0].values, present & out
     else:
         values = out.astype(np.float64)
     results = [_result_labels(node, matching, m, o) for m, o in zip(many.labels, one.labels, strict=True)]
-    vector = Vector(results, values, present)
     if matching.group:
+        _no_duplicates(results, present, "multiple matches for labels: grouping labels must ensure unique matches")
+    else:
+        signatures = [key(labels) for labels in many.labels]
         _no_duplicates(
-            vector,
-            lambda found: found,
+            signatures,
             present,
-            "multiple matches for labels: grouping labels must ensure unique matches",
+            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
         )
-    return unique(vector)
+    return unique(Vector(results, values, present))
 
 
-def _one_side(
-    vector: Vector, key: Callable[[Labels], Labels], side: str, active: np.ndarray
-) -> tuple[Vector, dict[Labels, int]]:
-    """The side on which a signature may stand once per step; series of one signature at different steps become one."""
-    place: dict[Labels, int] = {}
-    keys = [key(labels) for labels in vector.labels]
-    for row, signature in enumerate(keys):
-        place.setdefault(signature, row)
-    if len(place) == len(keys):
-        return vector, place
-    values, present = vector.values.copy(), vector.present & active
-    for row, signature in enumerate(keys):
-        first = place[signature]
-        if first == row:
-            continue
-        if (present[first] & present[row]).any():
-            raise QueryError(
-                f"found duplicate series for the match group {show(signature)} on the {side} hand-side "
-                f"of the operation: [{show(vector.labels[row])}, {show(vector.labels[first])}];"
-                "many-to-many matching not allowed: matching labels must be unique on one side"
-            )
-        values[first] = np.where(present[row], values[row], values[first])
-        present[first] |= present[row]
-    return Vector(vector.labels, values, present), place
-
-
-def _no_duplicates(vector: Vector, key: Callable[[Labels], Labels], present: np.ndarray, message: str) -> None:
-    seen: dict[Labels, np.ndarray] = {}
+def _once(vector: Vector, key: Callable[[Labels], Labels], side: str, active: np.ndarray) -> dict[Labels, list[int]]:
+    """Rows by signature, of the side on which a signature may stand once per step. Raises QueryError."""
+    found: dict[Labels, list[int]] = {}
     for row, labels in enumerate(vector.labels):
-        signature = key(labels)
+        rows = found.setdefault(key(labels), [])
+        for other in rows:
+            if (vector.present[other] & vector.present[row] & active).any():
+                raise QueryError(
+                    f"found duplicate series for the match group {show(key(labels))} on the {side} hand-side "
+                    f"of the operation: [{show(labels)}, {show(vector.labels[other])}];"
+                    "many-to-many matching not allowed: matching labels must be unique on one side"
+                )
+        rows.append(row)
+    return found
+
+
+def _no_duplicates(signatures: Sequence[Labels], present: np.ndarray, message: str) -> None:
+    seen: dict[Labels, np.ndarray] = {}
+    for signature, here in zip(signatures, present, strict=True):
         if signature not in seen:
-            seen[signature] = present[row]
-        elif (seen[signature] & present[row]).any():
+            seen[signature] = here
+        elif (seen[signature] & here).any():
             raise QueryError(message, where=show(signature))
         else:
-            seen[signature] = seen[signature] | present[row]
+            seen[signature] = seen[signature] | here
 
 
 def _result_labels(node: Binary, matching: Matching, many: Labels, one: Labels) -> Labels:

@@ -29,9 +29,9 @@ def instant(view: View, expr: str | Node, time_us: int, *, limits: config.Query 
     """
     node = parse(expr) if isinstance(expr, str) else expr
     context = _context(view, np.array([time_us], np.int64), 0, limits)
-    if isinstance(node, nodes.Text):
-        return Result.of_text(node.value, context.times_us, view.lake_version)
     bare = _bare(node)
+    if isinstance(bare, nodes.Text):
+        return Result.of_text(bare.value, context.times_us, view.lake_version)
     if isinstance(bare, (nodes.Range, nodes.Subquery)):
         return _matrix(overtime.windows_of(context, bare).loaded, view.lake_version)
     return _result(_evaluate(context, node), context, "vector")
@@ -75,7 +75,7 @@ def _evaluate(context: Context, node: Node) -> Scalar | Vector:
         case nodes.Selector():
             return overtime.instant_selector(context, node)
         case nodes.Binary():
-            return binary.binary(node, _evaluate(context, node.left), _evaluate(context, node.right))
+            return binary.binary(context, node, _evaluate(context, node.left), _evaluate(context, node.right))
         case nodes.Aggregation():
             return _aggregation(context, node)
         case nodes.Call():

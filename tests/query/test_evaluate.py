@@ -1,0 +1,212 @@
+"""What the scripts cannot say: limits, refusals by name, OpenTelemetry series, large inputs against plain numpy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.query.arrays import SECOND, ArrayView
+from workbench import config
+from workbench.errors import NotEvaluated, QueryError, QueryLimit, QuerySyntaxError
+from workbench.query import instant, range_query
+from workbench.query.evaluate.functions import VECTOR_FUNCTIONS
+from workbench.query.evaluate.overtime import RANGE_FUNCTIONS
+from workbench.query.promql import FUNCTIONS
+from workbench.store import Identity
+
+SAMPLE_ARGS = {"scalar": "1", "vector": "m", "matrix": "m[5m]", "string": '"s"'}
+
+
+@pytest.fixture
+def view():
+    view = ArrayView()
+    view.metric("m", {"a": "1"}, range(0, 600, 10), range(60))
+    view.metric("m", {"a": "2"}, range(0, 600, 10), range(60))
+    return view
+
+
+def ask(view, expr, at_s=600, **limits):
+    return instant(view, expr, at_s * SECOND, limits=config.Query(**limits))
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - VECTOR_FUNCTIONS - RANGE_FUNCTIONS))
+def test_functions_that_are_not_there_yet_are_refused_by_name(view, name):
+    args = [SAMPLE_ARGS[kind] for kind in FUNCTIONS[name].args]
+    if name == "info":
+        args[1] = '{a="b"}'
+    with pytest.raises(NotEvaluated) as refused:
+        ask(view, f"1 + {name}({', '.join(args)})" if FUNCTIONS[name].returns != "string" else name)
+    assert f"{name}() is not evaluated yet" in str(refused.value)
+    assert "character 5" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", sorted(VECTOR_FUNCTIONS | RANGE_FUNCTIONS))
+def test_functions_that_are_said_to_be_there_answer(view, name):
+    assert name in FUNCTIONS
+    args = [SAMPLE_ARGS[kind] for kind in FUNCTIONS[name].args]
+    if name == "label_replace":
+        args[1:] = ['"b"', '"$1"', '"a"', '"(.*)"']
+    expr = f"{name}({', '.join(args)})"
+    ask(view, expr)
+    range_query(view, expr, 0, 600 * SECOND, 60 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("expr", "what"),
+    [
+        ("rate(m[5m] smoothed)", "the smoothed modifier"),
+        ("m anchored", "the anchored modifier"),
+        ("m + fill (0) m", "the fill modifier"),
+        ("limit_ratio(0.5, m)", "limit_ratio"),
+        ("rate(m[5m::1m])", "an aligned subquery"),
+    ],
+)
+def test_parts_of_the_language_that_are_not_there_yet_are_refused_by_name(view, expr, what):
+    with pytest.raises(NotEvaluated) as refused:
+        ask(view, expr)
+    assert f"{what} is not evaluated yet" in str(refused.value)
+
+
+def test_limits(view):
+    with pytest.raises(QueryLimit, match="too many samples"):
+        ask(view, "sum_over_time(m[10m])", max_samples=100)
+    with pytest.raises(QueryLimit, match="too many samples"):
+        range_query(view, "m", 0, 600 * SECOND, SECOND, limits=config.Query(max_samples=1_000))
+    with pytest.raises(QueryLimit, match="11 points"):
+        range_query(view, "m", 0, 600 * SECOND, SECOND, limits=config.Query(max_steps=11))
+    with pytest.raises(QueryLimit, match="too many samples"):
+        ask(view, "sum_over_time(m[10y:1ms])")
+    with pytest.raises(QueryLimit, match="timed out"):
+        ask(view, "m", timeout_seconds=0)
+    assert len(range_query(view, "m", 0, 10 * SECOND, SECOND, limits=config.Query(max_steps=11))) == 2
+
+
+def test_bad_ranges_are_refused(view):
+    with pytest.raises(QueryError, match="zero or negative"):
+        range_query(view, "m", 0, 10, 0)
+    with pytest.raises(QueryError, match="end timestamp"):
+        range_query(view, "m", 10, 0, 1)
+    with pytest.raises(QueryError, match="invalid expression type"):
+        range_query(view, "m[5m]", 0, 10, 1)
+    with pytest.raises(QuerySyntaxError):
+        range_query(view, "m[", 0, 10, 1)
+    with pytest.raises(QueryError, match="greater than 0"):
+        ask(view, "rate(m[5m - 10m])")
+
+
+def test_the_lookback_is_a_setting(view):
+    assert len(ask(view, "m", at_s=700, lookback_seconds=60)) == 0
+    assert len(ask(view, "m", at_s=640, lookback_seconds=60)) == 2
+
+
+def test_durations_are_computed(view):
+    result = range_query(view, "count_over_time(m[step() * 2])", 300 * SECOND, 360 * SECOND, 30 * SECOND)
+    assert result.values.tolist() == [[6, 6, 6]] * 2
+    assert ask(view, "count_over_time(m[min(1m, 5m) + 10])").values.tolist() == [[6], [6]]
+
+
+RESOURCE = (("os.type", "linux"), ("service.instance.id", "1"), ("service.name", "api"), ("service.version", "2"))
+
+
+def otel(name, type_="gauge", attributes=(), part="", bound=None, resource=RESOURCE):
+    return Identity("otel", name, type_, "s", "cumulative", resource, tuple(attributes), part, bound)
+
+
+def test_opentelemetry_series_are_asked_by_their_prometheus_names():
+    view = ArrayView()
+    view.put(otel("cpu.time", "counter", [("cpu.mode", "user")]), [0, 60 * SECOND], [10, 40])
+    found = ask(view, 'delta(cpu_time_seconds_total{cpu_mode="user"}[2m])', 60)
+    assert found.labels == [{"cpu_mode": "user", "instance": "1", "job": "api", "service_version": "2"}]
+    assert found.values[0, 0] == 60
+    assert ask(view, 'rate(cpu_time_seconds_total{cpu_mode="user"}[1m])', 60).labels == []
+
+
+def test_target_info_is_1_wherever_its_resource_has_samples():
+    view = ArrayView()
+    view.put(otel("a"), [0, 10 * SECOND], [5, 6])
+    view.put(otel("b"), [400 * SECOND], [7])
+    view.put(otel("b", resource=(("service.name", "other"),)), [0], [7])
+    labels = {"__name__": "target_info", "instance": "1", "job": "api", "os_type": "linux", "service_version": "2"}
+    result = range_query(view, "target_info", 0, 800 * SECOND, 200 * SECOND)
+    assert result.labels == [labels]
+    assert result.present.tolist() == [[True, True, True, True, False]]
+    assert set(result.values[result.present]) == {1.0}
+    joined = ask(view, "b_seconds * on (job, instance) group_left (os_type) target_info", 400)
+    assert joined.labels == [{"instance": "1", "job": "api", "os_type": "linux", "service_version": "2"}]
+
+
+def test_classic_histograms_are_asked_by_their_parts():
+    view = ArrayView()
+    for bound, count in ((0.1, 1.0), (1.0, 3.0), (math.inf, 4.0)):
+        view.put(otel("d", "histogram", part="bucket", bound=bound), [0], [count])
+    view.put(otel("d", "histogram", part="count"), [0], [4])
+    view.put(otel("d", "histogram", part="sum"), [0], [2.5])
+    assert [labels["le"] for labels in ask(view, "d_seconds_bucket", 0).labels] == ["0.1", "1", "+Inf"]
+    assert ask(view, "histogram_quantile(0.5, d_seconds_bucket)", 0).values[0, 0] == pytest.approx(0.55)
+    assert ask(view, "d_seconds_sum / d_seconds_count", 0).values[0, 0] == 0.625
+
+
+def test_exponential_histograms_are_refused_by_name_and_left_out_of_wider_selectors():
+    view = ArrayView()
+    view.put(otel("e", "exponential_histogram"), [], [])
+    view.put(otel("g"), [0], [1])
+    with pytest.raises(NotEvaluated, match="exponential histogram"):
+        ask(view, "e_seconds", 0)
+    assert [labels["__name__"] for labels in ask(view, '{job="api"}', 0).labels] == ["g_seconds", "target_info"]
+
+
+def test_series_with_the_same_translation_are_one_and_the_higher_id_wins_a_tie():
+    view = ArrayView()
+    view.put(Identity("otel", "m", "gauge", "{a}", "", (), ()), [0, 10 * SECOND], [1, 2])
+    view.put(Identity("otel", "m", "gauge", "{b}", "", (), ()), [10 * SECOND, 20 * SECOND], [30, 40])
+    result = range_query(view, "m", 0, 20 * SECOND, 10 * SECOND)
+    assert result.labels == [{"__name__": "m"}]
+    assert result.values.tolist() == [[1, 30, 40]]
+    assert ask(view, "count_over_time(m[1m])", 20).values.tolist() == [[3]]
+
+
+def test_a_string_and_a_scalar_keep_their_kind(view):
+    assert ask(view, '("x")').text == "x"
+    assert ask(view, "1 + 2").kind == "scalar"
+    result = range_query(view, "1 + 2", 0, 10 * SECOND, 10 * SECOND)
+    assert (result.kind, result.labels, result.values.tolist()) == ("matrix", [{}], [[3, 3]])
+
+
+def test_the_lake_version_is_told(view):
+    assert ask(view, "m").lake_version == "m1"
+
+
+SERIES = st.lists(
+    st.tuples(st.integers(0, 60), st.floats(-1e6, 1e6, width=32)), max_size=25, unique_by=lambda point: point[0]
+).map(sorted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(SERIES, min_size=1, max_size=4), st.integers(1, 30), st.integers(1, 7), st.integers(0, 20))
+def test_windows_agree_with_a_plain_look_at_every_sample(series, width, step, start):
+    view = ArrayView()
+    for number, points in enumerate(series):
+        view.metric("m", {"n": str(number)}, [time for time, _ in points], [value for _, value in points])
+    reduce = {"sum": math.fsum, "min": min, "max": max, "count": len, "last": lambda values: values[-1], "avg": np.mean}
+    steps = range(start, start + 5 * step + 1, step)
+    for name, of in reduce.items():
+        result = range_query(
+            view, f"{name}_over_time(m[{width}s])", steps[0] * SECOND, steps[-1] * SECOND, step * SECOND
+        )
+        found = {
+            (labels["n"], place): result.values[row, place]
+            for row, labels in enumerate(result.labels)
+            for place in np.flatnonzero(result.present[row])
+        }
+        expected = {}
+        for number, points in enumerate(series):
+            for place, end in enumerate(steps):
+                inside = [value for time, value in points if end - width < time <= end]
+                if inside:
+                    expected[(str(number), place)] = of(inside)
+        assert found.keys() == expected.keys()
+        assert all(math.isclose(found[key], expected[key], rel_tol=1e-9, abs_tol=1e-6) for key in found)

@@ -1,0 +1,266 @@
+"""The parser takes what Prometheus 3 takes, says where it does not, and survives everything else."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.errors import QuerySyntaxError
+from workbench.query import parse
+from workbench.query.promql import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, nodes
+from workbench.query.promql.lexer import AGGREGATORS
+from workbench.query.promql.text import format_duration, quote
+
+NAMES = st.sampled_from(["up", "a:b", "sum", "and", "offset", "start", "by", "fill", "step", "x_total"])
+LABELS = st.sampled_from(["job", "le", "sum", "on", "bool", "x1", "offset"])
+STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+DURATIONS = st.integers(1, 10**12).map(lambda ms: format_duration(ms * 1000))
+
+
+@st.composite
+def selectors(draw):
+    quoted = draw(st.booleans())
+    name = quote(draw(STRINGS.filter(bool))) if quoted else draw(NAMES)
+    matchers = draw(
+        st.lists(
+            st.tuples(
+                st.one_of(LABELS, STRINGS.filter(lambda s: s != "__name__").map(quote)),
+                st.sampled_from(["=", "!="]),
+                STRINGS,
+            ),
+            max_size=3,
+        )
+    )
+    body = [f"{label}{operator}{quote(value)}" for label, operator, value in matchers]
+    return "{" + ", ".join([name, *body]) + "}" if quoted else name + "{" + ",".join(body) + "}"
+
+
+@st.composite
+def modified(draw, inner):
+    text = inner
+    if draw(st.booleans()):
+        text += f" offset {draw(st.sampled_from(['', '-']))}{draw(DURATIONS)}"
+    if draw(st.booleans()):
+        text += draw(st.sampled_from([" @ 1.5", " @ -3", " @ start()", " @ end()", " @ 1_000"]))
+    return text
+
+
+VECTORS = st.deferred(
+    lambda: st.one_of(
+        selectors().flatmap(modified),
+        st.tuples(RANGES).map(lambda of: f"rate({of[0]})"),
+        st.tuples(
+            st.sampled_from(["sum", "avg", "max", "group"]),
+            st.lists(LABELS, max_size=2),
+            st.sampled_from(["by", "without"]),
+            VECTORS,
+        ).map(lambda of: f"{of[0]} {of[2]} ({', '.join(of[1])}) ({of[3]})"),
+        st.tuples(st.sampled_from(["topk", "quantile"]), SCALARS, VECTORS).map(lambda of: f"{of[0]}({of[1]}, {of[2]})"),
+        st.tuples(VECTORS, st.sampled_from(["+", "-", "*", "/", "%", "^", "atan2", "==", "> bool"]), VECTORS).map(
+            " ".join
+        ),
+        st.tuples(VECTORS, st.sampled_from(["and", "or", "unless", "and on (job)", "or ignoring ()"]), VECTORS).map(
+            " ".join
+        ),
+        st.tuples(VECTORS, LABELS, VECTORS).map(lambda of: f"{of[0]} / on ({of[1]}) group_left (z) {of[2]}"),
+        st.tuples(SCALARS, VECTORS).map(lambda of: f"({of[0]} - {of[1]})"),
+        VECTORS.map(lambda of: f"-{of}"),
+        VECTORS.map(lambda of: f"({of})"),
+    )
+)
+SCALARS = st.deferred(
+    lambda: st.one_of(
+        st.floats(width=32).map(lambda value: repr(float(value)).replace("inf", "Inf").replace("nan", "NaN")),
+        st.sampled_from(["0x1f", "1_000", "5m", "017", "Inf", "time()", "pi()", "scalar(up)"]),
+        st.tuples(SCALARS, st.sampled_from(["+", "-", "*", "^", "== bool"]), SCALARS).map(" ".join),
+    )
+)
+RANGES = st.one_of(
+    st.tuples(selectors(), DURATIONS).map(lambda of: f"{of[0]}[{of[1]}]").flatmap(modified),
+    st.tuples(VECTORS, DURATIONS, DURATIONS).map(lambda of: f"({of[0]})[{of[1]}:{of[2]}]").flatmap(modified),
+    selectors().map(lambda of: f"{of}[min(step(), 5m + 2 * (1h))]"),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(VECTORS, SCALARS))
+def test_what_is_printed_parses_to_the_same_tree(text):
+    node = parse(text)
+    again = parse(str(node))
+    assert again == node
+    assert str(again) == str(node)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.lists(
+            st.sampled_from(
+                [
+                    *"(){}[],+-*/^%=!~<>@:.#'\"`\\ \n",
+                    *"a5m_",
+                    "sum",
+                    "by",
+                    "rate",
+                    "offset",
+                    "1e",
+                    "0x",
+                    "bool",
+                    "on",
+                    "group_left",
+                    "start()",
+                    "=~",
+                ]
+            ),
+            max_size=40,
+        ).map("".join),
+    )
+)
+def test_nothing_but_a_syntax_error_comes_out(text):
+    position = 0
+    try:
+        parse(text)
+    except QuerySyntaxError as error:
+        position = error.position
+    assert 0 <= position <= len(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(VECTORS, SCALARS), st.data())
+def test_cut_and_changed_expressions_are_refused_or_taken_but_never_break(text, data):
+    place = data.draw(st.integers(0, len(text)))
+    changed = (
+        text[:place]
+        + data.draw(st.sampled_from(["", "(", ")", "[", "}", '"', "@", "offset", "\ud800", "\x00"]))
+        + text[place + 1 :]
+    )
+    with contextlib.suppress(QuerySyntaxError):
+        parse(changed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 100_000, "-" * 99_999 + "x", "(" * 40_000 + "x" + ")" * 40_000, "1" + "+1" * 49_000, "x[" + "(" * 50_000,
+        "sum(" * 20_000, "x[" + "-" * 90_000, "1" + "^1" * 40_000, "x offset " + "-" * 5_000 + "5m",
+        "x" + "[5m:]" * 1_000,
+        "x[1" + "+1" * 40_000 + "]", "{" * 90_000, "a" * (MAX_LENGTH + 1), "x or " * 20_000 + "x",
+    ],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+def test_deep_and_long_input_is_refused(text):
+    with pytest.raises(QuerySyntaxError):
+        parse(text)
+
+
+def test_what_is_within_the_depth_limit_can_be_walked():
+    node = parse("(" * (MAX_DEPTH - 1) + "x" + ")" * (MAX_DEPTH - 1))
+    assert parse(str(node)) == node
+    assert len(str(parse("x" + " + x" * (MAX_DEPTH - 2)))) > MAX_DEPTH
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "words"),
+    [
+        ("", 0, "no expression found"),
+        ("sum(x", 5, "unclosed left parenthesis"),
+        ("foo bar", 4, "unexpected identifier 'bar'"),
+        ("rate(x)", 5, "expected type range vector in call to function 'rate', got instant vector"),
+        ("rat(x[5m])", 0, "Did you mean 'rate'?"),
+        ('{a=""}', 0, "at least one non-empty matcher"),
+        ('x{a=~"("}', 5, "missing )"),
+        ('x{a=~"a)|(b"}', 5, "error parsing regexp"),
+        ("1 == 1", 2, "BOOL"),
+        ("x[5q]", 2, "bad number or duration syntax: '5q'"),
+        ("x[5s1h]", 2, "not a valid duration"),
+        ("x[0]", 2, "greater than 0"),
+        ("x offset", 8, "expected number or duration"),
+        ("x @ y", 4, "unexpected identifier 'y' in @"),
+        ("a + on(b) group_left(b) c", 2, "must not occur in ON and GROUP clause"),
+        ('"\\q"', 1, "unknown escape sequence"),
+        ("'abc", 0, "unterminated quoted string"),
+        ("sum by (5) (x)", 8, "expected label"),
+        ("topk(x)", 0, "wrong number of arguments"),
+        ("x{__name__='y'}", 2, "metric name must not be set twice"),
+        ("sum(x) by (a", 12, "unclosed"),
+        ("x smoothed anchored", 11, "cannot be used together"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_and_where(text, position, words):
+    with pytest.raises(QuerySyntaxError) as refused:
+        parse(text)
+    assert words in str(refused.value)
+    assert refused.value.position == position
+    assert f"character {position + 1}" in str(refused.value)
+
+
+def test_every_node_knows_its_characters():
+    text = ' sum by (x) (rate(m{a="b"}[5m] offset 1m)) > 2 # comment'
+    node = parse(text)
+    found = [text[slice(*part.span)] for part in (node, node.left, node.left.expr, node.left.expr.args[0], node.right)]
+    assert found == [
+        'sum by (x) (rate(m{a="b"}[5m] offset 1m)) > 2',
+        'sum by (x) (rate(m{a="b"}[5m] offset 1m))',
+        'rate(m{a="b"}[5m] offset 1m)',
+        'm{a="b"}[5m] offset 1m',
+        "2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("-1 ^ 2", "-(1 ^ 2)"), ("2 ^ 3 ^ 2", "2 ^ (3 ^ 2)"), ("a - b - c", "(a - b) - c"), ("-a * b", "(-a) * b"),
+        ("a or b and c", "a or (b and c)"), ("a + b * c == d", "(a + (b * c)) == d"), ("2 ^ -1 * 3", "(2 ^ -1) * 3"),
+    ],
+)  # fmt: skip
+def test_precedence(text, same):
+    def bare(node):
+        match node:
+            case nodes.Paren():
+                return bare(node.expr)
+            case nodes.Binary():
+                return (node.operator, bare(node.left), bare(node.right))
+            case nodes.Unary():
+                return (node.operator, bare(node.expr))
+        return node
+
+    assert bare(parse(text)) == bare(parse(same))
+
+
+def test_the_newest_parts_of_the_language_parse():
+    assert parse('{"http.status", "my label"!="x"}').name == "http.status"
+    assert parse("x[5m]").duration.us == 300_000_000
+    assert parse("x[300]").duration.us == 300_000_000
+    assert parse("x[1y2w3d4h5m6s7ms]").duration.us == parse("x[33019506.007]").duration.us
+    assert parse("1h30m").value == 5400
+    assert parse("x anchored").extension == "anchored"
+    assert parse("rate(x[5m] smoothed)").args[0].selector.extension == "smoothed"
+    assert parse("a + on (b) fill_left (0) c").matching.fill_left == 0
+    assert parse("x[5m::1m]").aligned
+    assert parse('"\\x41\\u00e9\\101\\n"').value == "AéA\n"
+    assert parse("fill + fill_left").left.name == "fill"
+    assert parse('sum by ("a.b") (x)').labels == ("a.b",)
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_every_function_parses_with_its_arguments(name):
+    samples = {"scalar": "1", "vector": "x", "matrix": "x[5m]", "string": '"s"'}
+    function = FUNCTIONS[name]
+    args = [samples[kind] for kind in function.args]
+    if name == "info":
+        args[1] = '{a="b"}'
+    node = parse(f"{name}({', '.join(args)})")
+    assert node.type == function.returns
+    with pytest.raises(QuerySyntaxError):
+        parse(f"{name}({', '.join([*args, *['(x or x)[5m:]'] * 20])})")
+
+
+@pytest.mark.parametrize("name", AGGREGATORS)
+def test_aggregators_are_metric_names_too(name):
+    assert parse(name).name == name
+    assert parse(f"{name} + 1").left.name == name
