@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pyarrow as pa
@@ -67,10 +68,8 @@ def test_no_damage_passes_or_crashes(given_batches: dict[str, pa.RecordBatch], d
     at = data.draw(st.integers(0, len(whole) - 1))
     damaged = bytearray(whole)
     damaged[at] ^= 1 << data.draw(st.integers(0, 7))
-    try:
-        decode_batches(bytes(damaged))  # a changed value may pass: the checksum of the log is another layer
-    except InputError:
-        pass
+    with contextlib.suppress(InputError):  # a changed value may pass: the checksum of the log is another layer
+        decode_batches(bytes(damaged))
 
 
 @given(st.binary(max_size=200))

@@ -240,8 +240,7 @@ def test_a_full_queue_is_busy_and_drains(settings: Settings) -> None:
         disk.gate.clear()
         futures = [writer.append(batch)]
         with pytest.raises(Busy):
-            for _ in range(10):
-                futures.append(writer.append(batch))
+            futures.extend(writer.append(batch) for _ in range(10))
         (b,) = register(writer, "b")
         disk.gate.set()
         for future in futures:

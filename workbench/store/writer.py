@@ -29,7 +29,7 @@ from workbench.store.view import View, with_rows
 from workbench.store.wal import Position
 
 LOAD_ROWS_FROM = 1 << 39
-"""Rows of a bulk load count from here in the newest closed segment: newer than its records, older than the active one's.
+"""Rows of a load count from here in the newest closed segment: newer than its records, older than the active one's.
 
 So what readers hold of the active segment is never overtaken by a load, in memory as in the lake.
 """
