@@ -1,7 +1,7 @@
 """Install the locked set into `.venv` and build the pages: what `make install` runs.
 
 Nothing but Python's own library is used. Index, proxy and certificate settings of pip are handed on to uv and npm, so
-that a machine where pip works needs no more setting up. A second run finds all in place and takes a fraction of a second.
+that a machine where pip works needs no more setting up. A second run finds all in place and takes a moment.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / ".installed"
+KERNELS = ROOT / ".cache" / "numba"
 
 
 def main() -> int:
@@ -31,6 +32,7 @@ def main() -> int:
             install(environment)
             STAMP.write_text(wanted)
         run([BIN / "python", "-m", "workbench.show.build"], environment)
+        compile_kernels(environment)
     except subprocess.CalledProcessError as error:
         print(
             f"install: {error.cmd[0]} ended with {error.returncode}; see above. Run `make install` again.",
@@ -58,6 +60,22 @@ def install(environment: dict[str, str]) -> None:
     say(f"installing {packages} locked packages")
     run([BIN / "uv", "pip", "sync", "--quiet", "--require-hashes", LOCK], environment)
     run([BIN / "uv", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", ROOT], environment)
+
+
+def compile_kernels(environment: dict[str, str]) -> None:
+    """Compile the numba kernels whose sources changed, so that no user waits for it at the first page."""
+    sources = [
+        file for file in sorted((ROOT / "workbench").rglob("*.py")) if "@njit" in file.read_text(encoding="utf-8")
+    ]
+    # What numba itself goes by: time and size of each source, and the version of what compiles it.
+    wanted = "\n".join(f"{file.name} {file.stat().st_mtime_ns} {file.stat().st_size}" for file in sources)
+    wanted += hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    stamp = KERNELS / ".compiled"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    say(f"compiling {len(sources)} files of kernels, once; this takes half a minute")
+    run([BIN / "python", "-m", "workbench.serve.warm", KERNELS], environment)
+    stamp.write_text(wanted)
 
 
 def locked(name: str) -> str:

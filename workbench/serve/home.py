@@ -27,6 +27,9 @@ CACHES = {
 }
 """Where libraries would write elsewhere, and the folder below `state/cache` that they get instead."""
 
+KERNELS = Path(__file__).resolve().parents[2] / ".cache" / "numba"
+"""Where the installer put the kernels that it compiled."""
+
 MAX_CAP_BYTES = 20 * 10**9
 LOOPBACK = "localhost,127.0.0.1,::1"
 
@@ -37,6 +40,15 @@ def make_home(settings: Settings) -> None:
     for folder in FOLDERS:
         ensure_private_dir(settings.home / folder)
     ensure_private_dir(logs_dir(settings))
+    seed_kernels(settings)
+
+
+def seed_kernels(settings: Settings) -> None:
+    """Give the home a copy of the kernels that the installer compiled, so that its first query need not wait for it."""
+    made, target = KERNELS / ".compiled", settings.state_dir / "cache" / "numba"
+    known = target / ".compiled"
+    if made.is_file() and not (known.is_file() and known.read_bytes() == made.read_bytes()):
+        shutil.copytree(KERNELS, target, dirs_exist_ok=True)
 
 
 def logs_dir(settings: Settings) -> Path:
