@@ -38,7 +38,9 @@ def admit(
     parts: list[Rows] = []
     points = np.flatnonzero(ok & (decoded.groups >= 0))
     if len(points):
-        first, members, refused = book.resolve(decoded, np.unique(decoded.groups[points]), caller)
+        wanted = np.zeros(len(decoded.starts) - 1, bool)
+        wanted[decoded.groups[points]] = True
+        first, members, refused = book.resolve(decoded, np.flatnonzero(wanted), caller)
         if refused:
             numbers, at, counts = np.unique(decoded.groups[points], return_index=True, return_counts=True)
             for group, example, count in zip(numbers.tolist(), points[at].tolist(), counts.tolist(), strict=True):

@@ -13,6 +13,9 @@ from workbench.ingest.refusals import Refusal
 from workbench.schema import KINDS, STALE_NAN_BITS, TIME
 from workbench.store import Identity
 
+MAX_KEY_BYTES = 4 * 2**20
+"""Of the labels of one series: the most that `check_identity` lets through, and little enough to parse."""
+
 
 class Member(NamedTuple):
     """A series as its sender describes it."""

@@ -24,6 +24,7 @@ from workbench.ingest.points import Decoded
 from workbench.ingest.prometheus.write import decode_write, unsnap
 from workbench.ingest.refusals import Refusal, Refusals
 from workbench.ingest.series_book import SeriesBook
+from workbench.ingest.warm_up import warm_up
 from workbench.log import get
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Receiver:
         self._lock = threading.Lock()
         self._in_flight_bytes = 0
         self._malformed: tuple[int, int] = (0, 0)
+        self.pool.submit(warm_up)
 
     def close(self) -> None:
         """End the decoding threads after what they have begun."""
@@ -99,7 +101,7 @@ class Receiver:
             kind = media_type(media)
             if kind not in (PROTOBUF, JSON):
                 raise _other_media(f"OTLP does not come as {kind[:80]!r}", f"Use {PROTOBUF} or {JSON}.")
-            message = expand(body, encoding, self.limits.max_expanded_bytes)
+            message = expand(body, encoding, self._bound(kind))
             decoded = self._otlp.decode(otlp_json_to_protobuf(message) if kind == JSON else message)
         return self._take("otlp", decoded, caller)
 
@@ -115,7 +117,7 @@ class Receiver:
         now_us = self._now_us()
         refusals = Refusals("events", caller.source)
         with self._refusing_whole("events", body, caller):
-            message = expand(body, encoding, self.limits.max_expanded_bytes)
+            message = expand(body, encoding, self._bound(JSON))
             found = decode_events(message, media_type(media), now_us, self.limits)
         for fault in found.faults:
             where = f"event {fault.index}: {fault.field} {fault.message}"
@@ -143,6 +145,10 @@ class Receiver:
         else:
             future.add_done_callback(lambda done: None if done.exception() else refusals.count_outcome(accepted))
         return Outcome(accepted, refusals.count, refusals.message, future, faults)
+
+    def _bound(self, media: str) -> int:
+        """Bytes that a body may expand to; JSON becomes objects of many times its size, so it may only be a body's."""
+        return self.limits.max_expanded_bytes if media == PROTOBUF else self.limits.max_body_bytes
 
     def _now_us(self) -> int:
         return int(self._clock() * 1_000_000)

@@ -13,18 +13,27 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from workbench.errors import InputError, TooLarge
+
 Int = Any
 """An integer inside compiled code: a Python int, int64 or uint64 to the type checker."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
-OK, MALFORMED, UNUSUAL = 0, 1, 2
+OK, MALFORMED, UNUSUAL, TOO_MANY = 0, 1, 2, 3
 """What became of a scan; kept in `state[STATUS]`, with the byte where it stopped in `state[AT]`."""
 
 STATUS, AT = 0, 1
 """Places in the `state` array (int64) that every scanner shares; its counters follow from place 2 on."""
 
 MAX_FIELD = 2**29 - 1
+
+MAX_ITEMS = 2**20
+"""Of each sort (series, samples, metrics, points) in one request. An empty one takes two bytes on the wire and fifty
+times that in memory; senders in use stop at some ten thousand."""
+
+MAX_PARSED_BYTES = 8 * 2**20
+"""Of what is handed to the generated classes at once, for the same reason."""
 
 
 @njit(cache=True, nogil=True)
@@ -93,6 +102,14 @@ def fail(state: np.ndarray, status: Int, at: Int) -> tuple[Int, Int, Int, Int, I
     state[STATUS] = status
     state[AT] = at
     return np.int64(0), np.int64(0), np.uint64(0), np.int64(at), np.int64(-1)
+
+
+def raise_for(state: np.ndarray, what: str) -> None:
+    """Raise InputError or TooLarge for a scan that did not end OK; `what` names the message that was scanned."""
+    if state[STATUS] == MALFORMED:
+        raise InputError(f"the {what} breaks off or is malformed", where=f"byte {state[AT]}")
+    if state[STATUS] == TOO_MANY:
+        raise TooLarge(f"the {what} holds over {MAX_ITEMS} items", hint="Send fewer per request.")
 
 
 @njit(cache=True, nogil=True)

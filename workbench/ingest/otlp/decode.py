@@ -17,14 +17,15 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from workbench.errors import InputError
+from workbench.errors import InputError, TooLarge
 from workbench.ingest.byte_table import MISSING, ByteTable
 from workbench.ingest.otlp import scan
 from workbench.ingest.otlp.histogram import histogram_members
 from workbench.ingest.otlp.odd import odd_point
 from workbench.ingest.otlp.values import Pairs, attribute_pairs, exemplar_dict, scope_text
-from workbench.ingest.points import Decoded, Member, Rows
+from workbench.ingest.points import MAX_KEY_BYTES, Decoded, Member, Rows
 from workbench.ingest.refusals import Refusal
+from workbench.ingest.wire import MAX_PARSED_BYTES
 from workbench.store import Identity
 
 CUMULATIVE, DELTA = 2, 1
@@ -33,6 +34,9 @@ NO_RECORDED_VALUE = 1
 
 MAX_CONTEXTS = 2**17
 MAX_CONTEXT_BYTES = 64 * 2**20
+
+MAX_EXEMPLAR_BYTES = 2**16
+"""An exemplar over it is left out; its point is kept."""
 
 _TYPES = {
     scan.GAUGE: "gauge",
@@ -114,6 +118,8 @@ class OtlpDecoder:
 
 
 def _canonical(body: bytes) -> bytes:
+    if len(body) > MAX_PARSED_BYTES:
+        raise TooLarge(f"over {MAX_PARSED_BYTES} bytes in an unusual form of protobuf", hint="Send less per request.")
     try:
         request = ExportMetricsServiceRequest.FromString(body)
     except DecodeError as error:
@@ -123,6 +129,8 @@ def _canonical(body: bytes) -> bytes:
 
 
 def _resource(key: np.ndarray) -> Pairs | Refusal:
+    if key[0] > MAX_KEY_BYTES:
+        return Refusal("label_too_long", where="resource")
     try:
         return attribute_pairs(Resource.FromString(key[1:].tobytes()[: int(key[0])]).attributes)
     except DecodeError:
@@ -135,6 +143,8 @@ def _context(body: bytes, metric: np.ndarray, resource: Pairs | Refusal) -> Metr
 
     if isinstance(resource, Refusal):
         return resource
+    if metric[scan.SCOPE + 1] - metric[scan.SCOPE] > MAX_KEY_BYTES:
+        return Refusal("label_too_long", where="scope")
     try:
         name, unit, description = (span(c).decode() for c in (scan.NAME, scan.UNIT, scan.DESCRIPTION))
         scope = scope_text(InstrumentationScope.FromString(span(scan.SCOPE)))
@@ -177,7 +187,7 @@ def _decoded(
 
     def describe(point: int) -> str:
         context = context_of(point)
-        return context.where if isinstance(context, Refusal) else f"metric {context.name}"
+        return context.where if isinstance(context, Refusal) else f"metric {context.name[:200]}"
 
     def rows(accepted: np.ndarray, first: np.ndarray, ids: np.ndarray) -> Rows:
         return _rows(body, columns, kinds, accepted, first, ids, times_us, starts_us, stale)
@@ -214,13 +224,15 @@ def _refused(points: np.ndarray, metrics: np.ndarray, kinds: np.ndarray, stale: 
 
 
 def _members(context: MetricContext, key: np.ndarray) -> list[Member] | Refusal:
+    if key[0] > MAX_KEY_BYTES:
+        return Refusal("label_too_long", where=context.name[:200])
     content = key[scan.POINT_KEY_WORDS :].tobytes()[: int(key[0])]
     size = int(key[3])
     message = metrics_pb2.HistogramDataPoint if context.kind == scan.HISTOGRAM else metrics_pb2.NumberDataPoint
     try:
         attributes = attribute_pairs(message.FromString(content[:size]).attributes)
     except DecodeError:
-        return Refusal("malformed", where=f"attributes of {context.name}")
+        return Refusal("malformed", where=f"attributes of {context.name[:200]}")
     if context.kind != scan.HISTOGRAM:
         return [context.member(attributes)]
     return histogram_members(context, attributes, np.frombuffer(content[size:], "<f8"), has_sum=bool(key[2]))
@@ -247,6 +259,8 @@ def _rows(
     rows = Rows(series, times_us[of_row], bits, starts_us[of_row], stale[of_row])
     for k in np.flatnonzero(points[accepted, scan.EXEMPLAR + 1] > 0).tolist():
         start, end = points[accepted[k], scan.EXEMPLAR : scan.EXEMPLAR + 2]
+        if end - start > MAX_EXEMPLAR_BYTES:
+            continue
         try:
             exemplar = exemplar_dict(metrics_pb2.Exemplar.FromString(body[start:end]))
         except DecodeError:

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 _MAX_COUNT = 2**63 - 1
 
+MAX_POINT_BYTES = 2**18
+"""Of one such point; SDKs stop at 160 buckets."""
+
 
 def odd_point(number: int, message: bytes, context: MetricContext | Refusal) -> tuple[OddPoint, int]:
     """(point, its time in µs) of an ExponentialHistogramDataPoint or SummaryDataPoint."""
     if isinstance(context, Refusal):
         return OddPoint(number, context, []), 0
+    if len(message) > MAX_POINT_BYTES:
+        return OddPoint(number, Refusal("bad_histogram", where=f"{context.name}: {len(message)} bytes"), []), 0
     decode = _exponential if context.kind == scan.EXPONENTIAL else _summary
     try:
         return decode(number, message, context)

@@ -11,22 +11,24 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from workbench.errors import InputError
 from workbench.ingest.wire import (
     AT,
     BYTES,
     FIXED64,
     MALFORMED,
+    MAX_ITEMS,
     OK,
     STATUS,
+    TOO_MANY,
     UNUSUAL,
     VARINT,
     Int,
     copy_bytes,
     padded,
+    raise_for,
     read_field,
     read_fixed64,
-)  # fmt: skip
+)
 
 GAUGE, SUM, HISTOGRAM, EXPONENTIAL, SUMMARY = 5, 7, 9, 10, 11
 """Kinds of metrics: the numbers of their fields in `Metric`."""
@@ -73,6 +75,7 @@ class OtlpColumns(NamedTuple):
 
 
 class _Out(NamedTuple):
+    resource_words: np.ndarray
     resource_bytes: np.ndarray
     resource_starts: np.ndarray
     metric_words: np.ndarray
@@ -88,38 +91,54 @@ class _Out(NamedTuple):
 def scan_otlp(body: bytes) -> OtlpColumns | None:
     """Read a whole ExportMetricsServiceRequest; None where it must be rewritten in canonical form first.
 
-    Raises InputError that names the byte where the message breaks.
+    Raises InputError that names the byte where the message breaks, TooLarge over MAX_ITEMS metrics or points.
     """
     source = np.frombuffer(body, np.uint8)
     state = np.zeros(8, np.int64)
-    _scan_request(source, False, _allocate(state), state)
-    if state[STATUS] == MALFORMED:
-        raise InputError("the OTLP message breaks off or is malformed", where=f"byte {state[AT]}")
+    _scan_request(source, False, _allocate(state, 0), state)
+    if state[STATUS] == OK:
+        out = _allocate(state, len(body) // 8)
+        state[:] = 0
+        _scan_request(source, True, out, state)
     if state[STATUS] == UNUSUAL:
         return None
-    out = _allocate(state)
-    state[:] = 0
-    _scan_request(source, True, out, state)
+    raise_for(state, "OTLP message")
     return OtlpColumns(
-        Keys(out.resource_bytes.view(np.uint64), out.resource_starts),
-        Keys(out.metric_words, out.metric_starts),
-        Keys(out.point_words, out.point_starts),
+        Keys(out.resource_words[: state[_RESOURCE_WORDS]], out.resource_starts),
+        Keys(out.metric_words[: state[_METRIC_WORDS]], out.metric_starts),
+        Keys(out.point_words[: state[_POINT_WORDS]], out.point_starts),
         out.metrics,
         out.points,
     )
 
 
-def _allocate(state: np.ndarray) -> _Out:
-    resources, resource_words, metrics, metric_words, points, point_words = (int(n) for n in state[_RESOURCES:])
-    resource_space, metric_space, point_space = (
-        np.zeros(n, np.uint64) for n in (resource_words, metric_words, point_words)
-    )
+def _allocate(state: np.ndarray, body_words: int) -> _Out:
+    """Room for what was counted. Of the words only an upper bound is known; pages that stay untouched cost nothing."""
+    resources, metrics, points = (int(state[n]) for n in (_RESOURCES, _METRICS, _POINTS))
+    resource_words = np.zeros(body_words + 2 * resources, np.uint64)
+    metric_words = np.zeros(body_words + (METRIC_KEY_WORDS + 1) * metrics, np.uint64)
+    point_words = np.zeros(body_words + (POINT_KEY_WORDS + 1) * points, np.uint64)
     return _Out(
-        resource_space.view(np.uint8), np.zeros(resources + 1, np.int64),
-        metric_space, metric_space.view(np.uint8), np.zeros(metrics + 1, np.int64),
-        point_space, point_space.view(np.uint8), np.zeros(points + 1, np.int64),
-        np.zeros((metrics, _METRIC_COLUMNS), np.int64), np.zeros((points, _POINT_COLUMNS), np.int64),
-    )  # fmt: skip
+        resource_words,
+        resource_words.view(np.uint8),
+        np.zeros(resources + 1, np.int64),
+        metric_words,
+        metric_words.view(np.uint8),
+        np.zeros(metrics + 1, np.int64),
+        point_words,
+        point_words.view(np.uint8),
+        np.zeros(points + 1, np.int64),
+        np.zeros((metrics, _METRIC_COLUMNS), np.int64),
+        np.zeros((points, _POINT_COLUMNS), np.int64),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _too_many(state: np.ndarray) -> bool:
+    if max(state[_RESOURCES], state[_METRICS], state[_POINTS]) <= MAX_ITEMS:
+        return False
+    state[STATUS] = TOO_MANY
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -153,22 +172,16 @@ def _only_field(body: np.ndarray, at: Int, end: Int, wanted: Int, state: np.ndar
 
 
 @njit(cache=True, nogil=True)
-def _write_word(target: np.ndarray, word: Int, value: Int) -> None:
-    for i in range(8):
-        target[8 * word + i] = (value >> (8 * i)) & 0xFF
-
-
-@njit(cache=True, nogil=True)
 def _scan_resource_metrics(body: np.ndarray, at: Int, end: Int, fill: bool, out: _Out, state: np.ndarray) -> None:
     resource_start, resource_end = _only_field(body, at, end, 1, state)
     if state[STATUS] != OK:
         return
     size = resource_end - resource_start
-    word = state[_RESOURCE_WORDS]
-    state[_RESOURCE_WORDS] += 1 + padded(size) // 8
     if fill:
-        _write_word(out.resource_bytes, word, size)
+        word = state[_RESOURCE_WORDS]
+        out.resource_words[word] = size
         copy_bytes(body, resource_start, resource_end, out.resource_bytes, 8 * (word + 1))
+        state[_RESOURCE_WORDS] += 1 + padded(size) // 8
         out.resource_starts[state[_RESOURCES] + 1] = state[_RESOURCE_WORDS]
     while at < end:
         field, wire, _, start, at = read_field(body, at, end, state)
@@ -179,6 +192,7 @@ def _scan_resource_metrics(body: np.ndarray, at: Int, end: Int, fill: bool, out:
             if state[STATUS] != OK:
                 return
     state[_RESOURCES] += 1
+    _too_many(state)
 
 
 @njit(cache=True, nogil=True)
@@ -196,7 +210,7 @@ def _scan_scope_metrics(body: np.ndarray, at: Int, end: Int, fill: bool, out: _O
                 out.metrics[number, SCOPE] = scope_start
                 out.metrics[number, SCOPE + 1] = scope_end
             _scan_metric(body, start, at, fill, out, state)
-            if state[STATUS] != OK:
+            if state[STATUS] != OK or _too_many(state):
                 return
 
 
@@ -225,11 +239,10 @@ def _scan_metric(body: np.ndarray, at: Int, end: Int, fill: bool, out: _Out, sta
     temporality, monotonic = _scan_data(body, data_start, data_end, kind, fill, out, state)
     if state[STATUS] != OK:
         return
-    number, word = state[_METRICS], state[_METRIC_WORDS]
-    size = name_end - name_start + unit_end - unit_start
-    state[_METRICS] += 1
-    state[_METRIC_WORDS] += METRIC_KEY_WORDS + padded(size) // 8
     if fill:
+        number, word = state[_METRICS], state[_METRIC_WORDS]
+        size = name_end - name_start + unit_end - unit_start
+        state[_METRIC_WORDS] += METRIC_KEY_WORDS + padded(size) // 8
         row = out.metrics[number]
         row[RESOURCE], row[KIND], row[TEMPORALITY], row[MONOTONIC] = state[_RESOURCES], kind, temporality, monotonic
         row[NAME], row[NAME + 1], row[UNIT], row[UNIT + 1] = name_start, name_end, unit_start, unit_end
@@ -240,6 +253,7 @@ def _scan_metric(body: np.ndarray, at: Int, end: Int, fill: bool, out: _Out, sta
         place = copy_bytes(body, name_start, name_end, out.metric_bytes, 8 * (word + METRIC_KEY_WORDS))
         copy_bytes(body, unit_start, unit_end, out.metric_bytes, place)
         out.metric_starts[number + 1] = state[_METRIC_WORDS]
+    state[_METRICS] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -253,8 +267,13 @@ def _scan_data(
         if at < 0:
             return temporality, monotonic
         if field == 1 and wire == BYTES:
-            _scan_point(body, start, at, kind, fill, out, state)
-            if state[STATUS] != OK:
+            if fill:
+                _scan_point(body, start, at, kind, out, state)
+                if state[STATUS] != OK:
+                    return temporality, monotonic
+            state[_POINTS] += 1
+            if state[_POINTS] > MAX_ITEMS:
+                state[STATUS] = TOO_MANY
                 return temporality, monotonic
         elif field == 2 and wire == VARINT and kind in (SUM, HISTOGRAM, EXPONENTIAL):
             temporality = np.int64(value)
@@ -264,33 +283,30 @@ def _scan_data(
 
 
 @njit(cache=True, nogil=True)
-def _scan_point(body: np.ndarray, at: Int, end: Int, kind: Int, fill: bool, out: _Out, state: np.ndarray) -> None:
+def _scan_point(body: np.ndarray, at: Int, end: Int, kind: Int, out: _Out, state: np.ndarray) -> None:
     number, word = state[_POINTS], state[_POINT_WORDS]
-    row = out.points[number] if fill else np.zeros(_POINT_COLUMNS, np.int64)
+    row = out.points[number]
     row[METRIC] = state[_METRICS]
     size = attributes = np.int64(0)
     base = 8 * (word + POINT_KEY_WORDS)
     if kind in (EXPONENTIAL, SUMMARY):
         row[BOUNDS], row[BOUNDS + 1] = at, end
     elif kind == HISTOGRAM:
-        attributes = _scan_histogram_point(body, at, end, fill, out.point_bytes, base, row, state)
+        attributes = _scan_histogram_point(body, at, end, out.point_bytes, base, row, state)
         size = attributes + row[BOUNDS + 1] - row[BOUNDS]
-        if fill:
-            copy_bytes(body, row[BOUNDS], row[BOUNDS + 1], out.point_bytes, base + attributes)
+        copy_bytes(body, row[BOUNDS], row[BOUNDS + 1], out.point_bytes, base + attributes)
     else:
-        size = attributes = _scan_number_point(body, at, end, fill, out.point_bytes, base, row, state)
-    state[_POINTS] += 1
+        size = attributes = _scan_number_point(body, at, end, out.point_bytes, base, row, state)
     state[_POINT_WORDS] += POINT_KEY_WORDS + padded(size) // 8
-    if fill:
-        out.point_words[word] = size
-        out.point_words[word + 2] = row[HAS_TOTAL]
-        out.point_words[word + 3] = attributes
-        out.point_starts[number + 1] = state[_POINT_WORDS]
+    out.point_words[word] = size
+    out.point_words[word + 2] = row[HAS_TOTAL]
+    out.point_words[word + 3] = attributes
+    out.point_starts[number + 1] = state[_POINT_WORDS]
 
 
 @njit(cache=True, nogil=True)
 def _scan_number_point(
-    body: np.ndarray, at: Int, end: Int, fill: bool, keys: np.ndarray, base: Int, row: np.ndarray, state: np.ndarray
+    body: np.ndarray, at: Int, end: Int, keys: np.ndarray, base: Int, row: np.ndarray, state: np.ndarray
 ) -> Int:
     """NumberDataPoint into `row`; its attributes, tags included, into `keys`. Returns how many bytes they have."""
     size = np.int64(0)
@@ -310,8 +326,7 @@ def _scan_number_point(
                 row[VALUE], row[FORM] = np.int64(value), INTEGER
         elif wire == BYTES:
             if field == 7:
-                if fill:
-                    copy_bytes(body, opened, at, keys, base + size)
+                copy_bytes(body, opened, at, keys, base + size)
                 size += at - opened
             elif field == 5:
                 row[EXEMPLAR], row[EXEMPLAR + 1] = start, at
@@ -322,7 +337,7 @@ def _scan_number_point(
 
 @njit(cache=True, nogil=True)
 def _scan_histogram_point(
-    body: np.ndarray, at: Int, end: Int, fill: bool, keys: np.ndarray, base: Int, row: np.ndarray, state: np.ndarray
+    body: np.ndarray, at: Int, end: Int, keys: np.ndarray, base: Int, row: np.ndarray, state: np.ndarray
 ) -> Int:
     """HistogramDataPoint into `row`; its attributes, tags included, into `keys`. Returns how many bytes they have."""
     size = np.int64(0)
@@ -352,8 +367,7 @@ def _scan_histogram_point(
                 row[TOTAL], row[HAS_TOTAL] = np.int64(value), 1
         elif wire == BYTES:
             if field == 9:
-                if fill:
-                    copy_bytes(body, opened, at, keys, base + size)
+                copy_bytes(body, opened, at, keys, base + size)
                 size += at - opened
             elif field == 8:
                 row[EXEMPLAR], row[EXEMPLAR + 1] = start, at

@@ -7,23 +7,23 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from workbench.errors import InputError
 from workbench.ingest.wire import (
-    AT,
     BYTES,
     FIXED64,
-    MALFORMED,
+    MAX_ITEMS,
     OK,
     STATUS,
+    TOO_MANY,
     UNUSUAL,
     VARINT,
     Int,
     copy_bytes,
     padded,
+    raise_for,
     read_field,
-)  # fmt: skip
+)
 
-_SERIES, _WORDS, _SAMPLES, _HISTOGRAMS = 2, 3, 4, 5  # counters in `state`
+_SERIES, _WORDS, _SAMPLES, _ODD = 2, 3, 4, 5  # counters in `state`
 
 
 class WriteColumns(NamedTuple):
@@ -31,7 +31,7 @@ class WriteColumns(NamedTuple):
 
     `words` and `key_starts` (int64[n + 1]): for each of n series the bytes of its labels, as a key of `ByteTable`.
     `series` (int64[m]): which of the n series a sample belongs to; `times_ms` (int64[m]) since 1970; `bits` (uint64[m])
-    of its double. `histograms`: how many native histograms the request holds besides.
+    of its double. `odd` (int64[k, 2]): start and end in the body of each TimeSeries that holds native histograms.
     """
 
     words: np.ndarray
@@ -39,45 +39,69 @@ class WriteColumns(NamedTuple):
     series: np.ndarray
     times_ms: np.ndarray
     bits: np.ndarray
-    histograms: int
+    odd: np.ndarray
 
 
 def scan_write(body: bytes) -> WriteColumns | None:
     """Read a whole WriteRequest; None where it must be rewritten in canonical form first.
 
-    Raises InputError that names the byte where the message breaks.
+    Raises InputError that names the byte where the message breaks, TooLarge over MAX_ITEMS series or samples.
     """
     source = np.frombuffer(body, np.uint8)
     state = np.zeros(8, np.int64)
-    none = np.zeros(0, np.int64)
-    _scan_request(source, False, state, none.view(np.uint8), none, none, none, none.view(np.uint64))
-    if state[STATUS] == MALFORMED:
-        raise InputError("the remote-write message breaks off or is malformed", where=f"byte {state[AT]}")
+    count = _count_series(source, state)
+    most = min(len(body) // 2, MAX_ITEMS)  # of samples; what is not written to costs nothing
+    words = np.zeros(len(body) // 8 + 2 * count, np.uint64)
+    columns = WriteColumns(
+        words,
+        np.zeros(count + 1, np.int64),
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.empty(most, np.uint64),
+        np.empty((count, 2), np.int64),
+    )
+    if state[STATUS] == OK:
+        _scan_request(source, state, words.view(np.uint8), *columns)
     if state[STATUS] == UNUSUAL:
         return None
-    series, words, samples, histograms = (int(n) for n in state[_SERIES : _HISTOGRAMS + 1])
-    columns = WriteColumns(
-        np.zeros(words, np.uint64), np.zeros(series + 1, np.int64), np.empty(samples, np.int64),
-        np.empty(samples, np.int64), np.empty(samples, np.uint64), histograms,
-    )  # fmt: skip
-    state[:] = 0
-    _scan_request(
-        source, True, state, columns.words.view(np.uint8), columns.key_starts, columns.series, columns.times_ms,
-        columns.bits,
-    )  # fmt: skip
-    return columns
+    raise_for(state, "remote-write message")
+    series, used, samples, odd = (int(n) for n in state[_SERIES : _ODD + 1])
+    return WriteColumns(
+        words[:used],
+        columns.key_starts[: series + 1],
+        columns.series[:samples],
+        columns.times_ms[:samples],
+        columns.bits[:samples],
+        columns.odd[:odd],
+    )
+
+
+@njit(cache=True, nogil=True)
+def _count_series(body: np.ndarray, state: np.ndarray) -> Int:
+    at, end, count = 0, len(body), 0
+    while at < end:
+        field, wire, _, _, at = read_field(body, at, end, state)
+        if at < 0:
+            return 0
+        if field == 1 and wire == BYTES:
+            if count == MAX_ITEMS:
+                state[STATUS] = TOO_MANY
+                return 0
+            count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)
 def _scan_request(
     body: np.ndarray,
-    fill: bool,
     state: np.ndarray,
     keys: np.ndarray,
+    words: np.ndarray,
     key_starts: np.ndarray,
     series: np.ndarray,
     times_ms: np.ndarray,
     bits: np.ndarray,
+    odd: np.ndarray,
 ) -> None:
     at, end = 0, len(body)
     while at < end:
@@ -85,7 +109,7 @@ def _scan_request(
         if at < 0:
             return
         if field == 1 and wire == BYTES:
-            _scan_series(body, start, at, fill, state, keys, key_starts, series, times_ms, bits)
+            _scan_series(body, start, at, state, keys, words, key_starts, series, times_ms, bits, odd)
             if state[STATUS] != OK:
                 return
 
@@ -95,17 +119,20 @@ def _scan_series(
     body: np.ndarray,
     at: Int,
     end: Int,
-    fill: bool,
     state: np.ndarray,
     keys: np.ndarray,
+    words: np.ndarray,
     key_starts: np.ndarray,
     series: np.ndarray,
     times_ms: np.ndarray,
     bits: np.ndarray,
+    odd: np.ndarray,
 ) -> None:
-    number, first_word = state[_SERIES], state[_WORDS]
+    number, first_word, message = state[_SERIES], state[_WORDS], at
     key = 8 * (first_word + 1)
     size = 0
+    run_start = run_end = at  # labels that stand side by side are copied at once
+    histograms = False
     while at < end:
         opened = at
         field, wire, _, start, at = read_field(body, at, end, state)
@@ -114,21 +141,30 @@ def _scan_series(
         if wire != BYTES:
             continue
         if field == 1:
-            if fill:
-                copy_bytes(body, opened, at, keys, key + size)
-            size += at - opened
+            if opened != run_end:
+                copy_bytes(body, run_start, run_end, keys, key + size)
+                size += run_end - run_start
+                run_start = opened
+            run_end = at
         elif field == 2:
-            _scan_sample(body, start, at, fill, state, number, series, times_ms, bits)
+            if state[_SAMPLES] == MAX_ITEMS:
+                state[STATUS] = TOO_MANY
+                return
+            _scan_sample(body, start, at, state, number, series, times_ms, bits)
             if state[STATUS] != OK:
                 return
         elif field == 4:
-            state[_HISTOGRAMS] += 1
-    if fill:
-        for i in range(8):
-            keys[8 * first_word + i] = (size >> (8 * i)) & 0xFF
-        key_starts[number + 1] = first_word + 1 + padded(size) // 8
+            histograms = True
+    copy_bytes(body, run_start, run_end, keys, key + size)
+    size += run_end - run_start
+    words[first_word] = size
     state[_SERIES] += 1
     state[_WORDS] += 1 + padded(size) // 8
+    key_starts[number + 1] = state[_WORDS]
+    if histograms:
+        odd[state[_ODD], 0] = message
+        odd[state[_ODD], 1] = end
+        state[_ODD] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -136,7 +172,6 @@ def _scan_sample(
     body: np.ndarray,
     at: Int,
     end: Int,
-    fill: bool,
     state: np.ndarray,
     number: Int,
     series: np.ndarray,
@@ -145,16 +180,15 @@ def _scan_sample(
 ) -> None:
     value, time = np.uint64(0), np.uint64(0)
     while at < end:
-        field, wire, number_bits, _, at = read_field(body, at, end, state)
+        field, wire, found, _, at = read_field(body, at, end, state)
         if at < 0:
             return
         if field == 1 and wire == FIXED64:
-            value = number_bits
+            value = found
         elif field == 2 and wire == VARINT:
-            time = number_bits
-    if fill:
-        place = state[_SAMPLES]
-        series[place] = number
-        times_ms[place] = np.int64(time)
-        bits[place] = value
+            time = found
+    place = state[_SAMPLES]
+    series[place] = number
+    times_ms[place] = np.int64(time)
+    bits[place] = value
     state[_SAMPLES] += 1

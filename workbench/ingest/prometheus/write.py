@@ -13,10 +13,11 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError
 
 from workbench.errors import InputError, TooLarge
-from workbench.ingest.points import Decoded, Member, OddPoint, Rows
+from workbench.ingest.points import MAX_KEY_BYTES, Decoded, Member, OddPoint, Rows
 from workbench.ingest.prometheus.prompb import TimeSeries, WriteRequest
 from workbench.ingest.prometheus.scan import WriteColumns, scan_write
 from workbench.ingest.refusals import Refusal
+from workbench.ingest.wire import MAX_PARSED_BYTES
 from workbench.schema import STALE_NAN_BITS
 from workbench.store import Identity
 
@@ -56,7 +57,7 @@ def decode_write(message: bytes) -> Decoded:
         if columns is None:
             raise InputError("the remote-write message has a form that is not readable")
     times_us = np.clip(columns.times_ms, -MAX_TIME_MS, MAX_TIME_MS) * 1000
-    odd, odd_times = _native_histograms(message) if columns.histograms else ([], [])
+    odd, odd_times = _native_histograms(message, columns.odd)
     for position, point in enumerate(odd):
         point.group = len(times_us) + position
     labels = _Labels(columns)
@@ -84,6 +85,8 @@ def decode_write(message: bytes) -> Decoded:
 
 
 def _canonical(message: bytes) -> bytes:
+    if len(message) > MAX_PARSED_BYTES:
+        raise TooLarge(f"over {MAX_PARSED_BYTES} bytes in an unusual form of protobuf", hint="Send less per request.")
     try:
         request = WriteRequest.FromString(message)
     except DecodeError as error:
@@ -105,6 +108,9 @@ class _Labels:
 
     def members(self, series: int) -> list[Member] | Refusal:
         """The one series of a group."""
+        start = self._columns.key_starts[series]
+        if self._columns.words[start] > MAX_KEY_BYTES:
+            return Refusal("label_too_long", where=f"series {series + 1} of the request")
         try:
             return members_of(self._message(series).labels)
         except DecodeError:
@@ -112,6 +118,9 @@ class _Labels:
 
     def text(self, series: int) -> str:
         """Labels as Prometheus writes them."""
+        start = self._columns.key_starts[series]
+        if self._columns.words[start] > MAX_KEY_BYTES:
+            return f"series {series + 1} of the request"
         try:
             return label_text({label.name: label.value for label in self._message(series).labels})
         except DecodeError:
@@ -136,15 +145,18 @@ def members_of(labels: Any) -> list[Member] | Refusal:
     return [Member(Identity("prometheus", name, "unknown", "", "", (), attributes), "", "")]
 
 
-def _native_histograms(message: bytes) -> tuple[list[OddPoint], list[int]]:
-    """Native histograms of the request and their times."""
-    found, times_us = [], []
-    try:
-        request = WriteRequest.FromString(message)
-    except DecodeError as error:
-        raise InputError("the remote-write message is malformed") from error
-    for series in request.timeseries:
-        members = members_of(series.labels) if series.histograms else []
+def _native_histograms(message: bytes, spans: np.ndarray) -> tuple[list[OddPoint], list[int]]:
+    """Native histograms of the series in those spans, and their times."""
+    found: list[OddPoint] = []
+    times_us: list[int] = []
+    if int((spans[:, 1] - spans[:, 0]).sum()) > MAX_PARSED_BYTES:
+        raise TooLarge(f"over {MAX_PARSED_BYTES} bytes of native histograms", hint="Send fewer per request.")
+    for start, end in spans.tolist():
+        try:
+            series = TimeSeries.FromString(message[start:end])
+        except DecodeError as error:
+            raise InputError("a series with native histograms is malformed", where=f"byte {start}") from error
+        members = members_of(series.labels)
         for histogram in series.histograms:
             stale = np.float64(histogram.sum).view(np.uint64) == STALE_NAN_BITS
             value = None if stale else native_histogram(histogram)
@@ -196,4 +208,5 @@ def _dense(spans: Any, deltas: Any) -> tuple[int, list[int]] | None:
             if not 0 <= running < 2**63:
                 return None
             counts.append(running)
-    return (spans[0].offset - 1 if spans else 0), counts
+    offset = spans[0].offset - 1 if spans else 0
+    return (offset, counts) if abs(offset) < 2**31 else None
