@@ -14,6 +14,7 @@ from workbench.query.index import label_index
 from workbench.query.result import Result
 from workbench.query.selection import Selection, select
 from workbench.query.times import Moment, duration_us, moment_us, show_us
+from workbench.query.views import view_of
 from workbench.schema import KINDS
 
 if TYPE_CHECKING:
@@ -202,10 +203,8 @@ def open_workbench(home: Path | str | None = None, *, version: str | None = None
     `version` names a lake version: then the log is left out and the same question gives the same answer. Seals nothing.
     Raises VersionGone, LayoutUnknown.
     """
-    from workbench.store import open_view
-
     settings = config.load(Path(home).expanduser() if home is not None else None)
-    return Workbench(settings, open_view(settings, version=version), version)
+    return Workbench(settings, view_of(settings, version), version)
 
 
 def _step_us(span_us: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,16 +10,16 @@ from intake.readers.readers import BaseReader
 
 from workbench import config
 from workbench.errors import InputError
+from workbench.query.views import view_of
 from workbench.schema import KINDS
-from workbench.store import Follower, open_view
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
 
+    from workbench.store import Follower
+
 _DAY_US = 86_400_000_000
-_views: dict[tuple[str, str], Follower] = {}
-_views_lock = threading.Lock()
 
 
 class LakeTable(BaseReader):  # type: ignore[misc]
@@ -43,7 +42,7 @@ class LakeTable(BaseReader):  # type: ignore[misc]
             raise InputError(f"no table {kind!r}", hint=f"There are: {', '.join(KINDS)}.")
         names = list(columns or KINDS[kind].schema.names)
         schema = pa.schema([KINDS[kind].schema.field(name) for name in names])
-        starts, ends = _partitions(view_of(lake_home, lake_version), kind)
+        starts, ends = _partitions(_view(lake_home, lake_version), kind)
         return dd.from_map(
             _partition, starts, ends, home=lake_home, version=lake_version, kind=kind, columns=names,
             meta=to_pandas(schema.empty_table()), label=f"workbench-{kind}",
@@ -52,19 +51,6 @@ class LakeTable(BaseReader):  # type: ignore[misc]
     def discover(self, **kwargs: Any) -> pd.DataFrame:
         """The first rows."""
         return self.read(**kwargs).head()
-
-
-def view_of(home: str, version: str) -> Follower:
-    """The view of a home that this process shares, brought up to date; a home is followed once per version."""
-    path = str(Path(home).expanduser().resolve()) if home else ""
-    with _views_lock:
-        view = _views.get((path, version))
-        if view is None:
-            view = _views[(path, version)] = open_view(
-                config.load(Path(path) if path else None), version=version or None
-            )
-    view.refresh()
-    return view
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
@@ -88,6 +74,10 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def _view(home: str, version: str) -> Follower:
+    return view_of(config.load(Path(home).expanduser() if home else None), version or None)
+
+
 def _partitions(view: Follower, kind: str) -> tuple[list[int | None], list[int | None]]:
     """First and last microsecond of each partition. Together they cover all times, whatever the log holds by now."""
     days = sorted({day for day in map(_day, view.files(kind)) if day is not None}) if KINDS[kind].time else []
@@ -108,5 +98,5 @@ def _day(file: str) -> int | None:
 def _partition(
     start_us: int | None, end_us: int | None, *, home: str, version: str, kind: str, columns: list[str]
 ) -> pd.DataFrame:
-    view = view_of(home, version)
+    view = _view(home, version)
     return to_pandas(view.table(kind, start_us=start_us, end_us=end_us, columns=columns))

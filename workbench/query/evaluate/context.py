@@ -38,7 +38,7 @@ class Context:
         return self.limits.lookback_seconds * 1_000_000
 
     def at(self, times_us: np.ndarray, step_us: int) -> Context:
-        """The same evaluation at other times; what it reads from now on counts here only by `count`."""
+        """The same evaluation at other times, within what is left of the limits."""
         return replace(self, times_us=times_us, step_us=step_us)
 
     def check_time(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from prometheus_client import Counter
 
 from workbench import config
 from workbench.errors import QueryError, QueryLimit
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from workbench.store import View
 
 _DEFAULT = config.Query()
+_EVALUATIONS = Counter("workbench_query_evaluations", "Expressions evaluated, by kind of query.", ["kind"])
+_SAMPLES = Counter("workbench_query_samples", "Samples read or made by evaluations.")
 
 
 def instant(view: View, expr: str | Node, time_us: int, *, limits: config.Query = _DEFAULT) -> Result:
@@ -29,6 +32,7 @@ def instant(view: View, expr: str | Node, time_us: int, *, limits: config.Query 
     """
     node = parse(expr) if isinstance(expr, str) else expr
     context = _context(view, np.array([time_us], np.int64), 0, limits)
+    _EVALUATIONS.labels("instant").inc()
     bare = _bare(node)
     if isinstance(bare, nodes.Text):
         return Result.of_text(bare.value, context.times_us, view.lake_version)
@@ -55,6 +59,7 @@ def range_query(
         )
     if node.type not in (nodes.SCALAR, nodes.VECTOR):
         raise QueryError(f"invalid expression type {node.type!r} for range query, must be scalar or instant vector")
+    _EVALUATIONS.labels("range").inc()
     context = _context(view, np.arange(start_us, end_us + 1, step_us, dtype=np.int64), step_us, limits)
     return _result(_evaluate(context, node), context, "matrix")
 
@@ -131,6 +136,7 @@ def _negated(value: Scalar | Vector, operator: str) -> Scalar | Vector:
 
 def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:
     version = context.view.lake_version
+    _SAMPLES.inc(context.samples)
     if isinstance(value, Scalar):
         labels: list[dict[str, str]] = [{}]
         present = np.ones((1, len(context.times_us)), bool)
