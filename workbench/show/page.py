@@ -68,7 +68,7 @@ def render_dashboard(
         from_text=format_instant(filters.from_us)[:19] if filters.from_us is not None else "",
         to_text=format_instant(filters.to_us)[:19] if filters.to_us is not None else "",
         api_links={tile.id: _api_links(tile, filters, span) for tile in dashboard.tiles},
-        data_table=lambda tile, series: data_table(tile, series, span),
+        data_table=lambda tile, series: data_table(tile, series, span, round(snapshot["time"] * 1e6)),
         sketch=sketch,
         simulated_anywhere=any(tile["simulated"] for tile in snapshot["tiles"].values()),
     )

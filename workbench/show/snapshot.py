@@ -2,10 +2,11 @@
 
 Both are plain JSON-ready dicts, made once and shared by everybody who looks at the same thing:
 
-    snapshot  {time, start, end, step (s), live, lake_version, age, tiles: {id: tile}, alerts}
+    snapshot  {time, start, end, step (s), live, moving, lake_version, age, tiles: {id: tile}, alerts}
     tile      {series: [{key, name, last, values?}], hidden, summary, age, simulated, error, pending}
-    tick      {time, lake_version, tiles: {id: {values: {key: value}, age}}, alerts}
+    tick      {time, lake_version, age, tiles: {id: {values: {key: value}, age}}, alerts}
 
+The values of a chart lie on the grid from start to end; where the span moves, one more follows: the value at `time`.
 Times are seconds since 1970 (UTC) with fractions, ages microseconds; a missing value is None. A tile whose query fails
 carries the reason in `error`; the others do not suffer.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,14 +120,16 @@ class Evaluator:
         self, tile: Tile, filters: Filters, span: Span, now_us: int, known: dict[tuple[str, bool], Any]
     ) -> dict[str, Any]:
         chart = tile.kind == "timeseries"
-        at_us = span.end_us if filters.fixed else now_us
         rows: list[dict[str, Any]] = []
         for number, query in enumerate(tile.queries):
             expr = filters.fill(query.expr, tile, charts=chart)
-            result = self._range(expr, span, known) if chart else self._instant(expr, at_us, known)
-            if isinstance(result, _Failure):
-                return {**_empty_tile(), "error": result.message}
-            rows.extend(_series(result, number, query.legend, chart=chart))
+            results = [self._range(expr, span, known)] if chart else []
+            if not (chart and filters.fixed):
+                results.append(self._instant(expr, span.end_us if filters.fixed else now_us, known))
+            for result in results:
+                if isinstance(result, _Failure):
+                    return {**_empty_tile(), "error": result.message}
+            rows.extend(_series(results, number, query.legend, chart=chart))
         kept, hidden = _largest(rows, tile.limit)
         age_us, simulated = self._behind(tile, filters, now_us)
         named_simulated = any(row["simulated"] for row in rows)
@@ -211,21 +214,28 @@ def _label_sets(result: Any) -> list[dict[str, str]]:
     return result.labels if len(result.labels) else [{}] * result.values.shape[0]
 
 
-def _series(result: Any, number: int, legend: str, *, chart: bool) -> list[dict[str, Any]]:
+def _series(results: Sequence[Any], number: int, legend: str, *, chart: bool) -> list[dict[str, Any]]:
+    """One row a series over the columns of all results; where a result lacks the series, its columns are empty."""
+    widths = [result.values.shape[1] for result in results]
+    found: dict[str, tuple[dict[str, str], np.ndarray]] = {}
+    for position, result in enumerate(results):
+        start = sum(widths[:position])
+        for index, labels in enumerate(_label_sets(result)):
+            empty = np.full(sum(widths), np.nan)
+            _, values = found.setdefault(series_key(number, labels), (labels, empty))
+            columns = slice(start, start + widths[position])
+            values[columns] = np.where(result.present[index], result.values[index], np.nan)
     rows = []
-    for index, labels in enumerate(_label_sets(result)):
-        values = np.where(result.present[index], result.values[index], np.nan)
+    for key, (labels, values) in found.items():
         finite = values[np.isfinite(values)]
         row: dict[str, Any] = {
-            "key": series_key(number, labels),
+            "key": key,
             "name": _short(_legend(legend, labels)),
             "last": _plain(float(finite[-1])) if finite.size else None,
             "simulated": labels.get("deployment_environment_name") == "simulated",
         }
         if chart:
             row["values"] = [_plain(value) for value in values.tolist()]
-        else:
-            row["labels"] = {name: _short(value) for name, value in labels.items() if name != "__name__"}
         rows.append(row)
     rows.sort(key=lambda row: (row["name"], row["key"]))
     return rows

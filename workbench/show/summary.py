@@ -30,14 +30,19 @@ def summarise(tile: Tile, series: Sequence[Mapping[str, Any]], hidden: int, span
     return f"Over {over}. {' '.join(sentences)}{tail}"
 
 
-def data_table(tile: Tile, series: Sequence[Mapping[str, Any]], span: Span, rows_max: int = 12) -> list[list[str]]:
-    """A chart as a table of at most `rows_max` evenly spaced points, newest first: time, then each series."""
+def data_table(
+    tile: Tile, series: Sequence[Mapping[str, Any]], span: Span, last_us: int, rows_max: int = 12
+) -> list[list[str]]:
+    """A chart as a table of at most `rows_max` evenly spaced points, newest first: time, then each series.
+
+    `last_us` is the time of the last point where the series go on beyond the grid.
+    """
     count = max((len(row["values"]) for row in series), default=0)
     stride = max(1, -(-count // rows_max))
     found = []
     for index in range(count - 1, -1, -stride):
         cells = [format_value(row["values"][index], tile.unit) for row in series]
-        found.append([format_clock(span.start_us + index * span.step_us, span), *cells])
+        found.append([format_clock(min(span.start_us + index * span.step_us, last_us), span), *cells])
     return found
 
 

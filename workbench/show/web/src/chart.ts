@@ -72,7 +72,9 @@ export class Chart {
     const times = Array.from({ length: count }, (_, index) => start + index * step);
     this.series = tile.series;
     this.columns = [times, ...tile.series.map((row) => row.values ?? [])];
-    this.provisional = false;
+    // A moving span ends with the present, which lies between two points of the grid.
+    this.provisional = tile.series.some((row) => (row.values?.length ?? 0) > count);
+    if (this.provisional) times.push(snapshot.time);
     this.writeLegend(tile.hidden);
     this.plot?.destroy();
     this.plot = null;
@@ -191,7 +193,7 @@ export class Chart {
             stroke,
             width: 1.75,
             dash: DASHES[index % STYLES]!,
-            points: { show: false },
+            points: { show: true, size: 4, fill: stroke, filter: (plot, number) => isolated(plot.data[number]!) },
             spanGaps: false,
             ...(alone ? { fill: `${stroke}1f` } : {}),
           };
@@ -319,6 +321,15 @@ export class Chart {
   private clock(time: number): string {
     return formatClock(time, this.span.end - this.span.start);
   }
+}
+
+/** Points without a neighbour: no line would show them. */
+function isolated(values: ArrayLike<number | null | undefined>): number[] {
+  const found: number[] = [];
+  for (let index = 0; index < values.length; index++) {
+    if (values[index] != null && values[index - 1] == null && values[index + 1] == null) found.push(index);
+  }
+  return found;
 }
 
 /** Times of the axis: as fine as the ticks are apart, the day at midnight. */
