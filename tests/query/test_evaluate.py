@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.query.arrays import SECOND, ArrayView
+from tests.query.grammar import vectors
+from tests.query.script import STALE
 from workbench import config
 from workbench.errors import NotEvaluated, QueryError, QueryLimit, QuerySyntaxError
-from workbench.query import instant, range_query
+from workbench.query import instant, parse, range_query
 from workbench.query.evaluate.functions import VECTOR_FUNCTIONS
 from workbench.query.evaluate.overtime import RANGE_FUNCTIONS
 from workbench.query.promql import FUNCTIONS
@@ -178,6 +180,42 @@ def test_a_string_and_a_scalar_keep_their_kind(view):
 
 def test_the_lake_version_is_told(view):
     assert ask(view, "m").lake_version == "m1"
+
+
+SMALL = vectors(
+    st.sampled_from(["up", "up{job='a'}", "x_total", '{job=~".+"}']),
+    lambda text: st.sampled_from([text, text, f"{text} offset 20s", f"{text} @ 30", f"{text} @ end() offset 5s"]),
+    st.sampled_from(["10s", "30s", "25s", "1m"]),
+)
+VALUES = st.sampled_from([0.0, 1.0, -2.5, math.nan, math.inf, STALE])
+POINTS = st.lists(st.tuples(st.integers(0, 90), VALUES), max_size=9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SMALL, st.lists(POINTS, min_size=4, max_size=4))
+def test_a_range_query_is_its_instant_queries_and_only_query_errors_come_out(expr, points):
+    view = ArrayView()
+    names = [("up", "a"), ("up", "b"), ("x_total", "a"), ("x_total", "b")]
+    for (name, job), found in zip(names, points, strict=True):
+        ordered = dict(sorted(found))
+        view.metric(name, {"job": job, "le": "1"}, list(ordered), list(ordered.values()))
+    times = [40 * SECOND, 55 * SECOND, 70 * SECOND]
+    limits = config.Query(lookback_seconds=20)
+    parse(expr)
+    try:
+        whole = range_query(view, expr, times[0], times[-1], 15 * SECOND, limits=limits)
+    except QueryError:
+        return
+    for place, time_us in enumerate(times):
+        pinned = expr.replace("@ end()", "@ 70")
+        single = instant(view, pinned, time_us, limits=limits)
+        there = [row for row in range(len(whole)) if whole.present[row, place]]
+        expected = {frozenset(whole.labels[row].items()): whole.values[row, place] for row in there}
+        pairs = zip(single.labels, single.values[:, 0], strict=True)
+        found = {frozenset(labels.items()): value for labels, value in pairs}
+        assert found.keys() == expected.keys()
+        for labels, value in found.items():
+            np.testing.assert_allclose(value, expected[labels], rtol=1e-9, atol=1e-12)
 
 
 SERIES = st.lists(

@@ -8,85 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.query.grammar import EXPRESSIONS, JUNK
 from workbench.errors import QuerySyntaxError
 from workbench.query import parse
 from workbench.query.promql import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, nodes
 from workbench.query.promql.lexer import AGGREGATORS
-from workbench.query.promql.text import format_duration, quote
-
-NAMES = st.sampled_from(["up", "a:b", "sum", "and", "offset", "start", "by", "fill", "step", "x_total"])
-LABELS = st.sampled_from(["job", "le", "sum", "on", "bool", "x1", "offset"])
-STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-DURATIONS = st.integers(1, 10**12).map(lambda ms: format_duration(ms * 1000))
-
-
-@st.composite
-def selectors(draw):
-    quoted = draw(st.booleans())
-    name = quote(draw(STRINGS.filter(bool))) if quoted else draw(NAMES)
-    matchers = draw(
-        st.lists(
-            st.tuples(
-                st.one_of(LABELS, STRINGS.filter(lambda s: s != "__name__").map(quote)),
-                st.sampled_from(["=", "!="]),
-                STRINGS,
-            ),
-            max_size=3,
-        )
-    )
-    body = [f"{label}{operator}{quote(value)}" for label, operator, value in matchers]
-    return "{" + ", ".join([name, *body]) + "}" if quoted else name + "{" + ",".join(body) + "}"
-
-
-@st.composite
-def modified(draw, inner):
-    text = inner
-    if draw(st.booleans()):
-        text += f" offset {draw(st.sampled_from(['', '-']))}{draw(DURATIONS)}"
-    if draw(st.booleans()):
-        text += draw(st.sampled_from([" @ 1.5", " @ -3", " @ start()", " @ end()", " @ 1_000"]))
-    return text
-
-
-VECTORS = st.deferred(
-    lambda: st.one_of(
-        selectors().flatmap(modified),
-        st.tuples(RANGES).map(lambda of: f"rate({of[0]})"),
-        st.tuples(
-            st.sampled_from(["sum", "avg", "max", "group"]),
-            st.lists(LABELS, max_size=2),
-            st.sampled_from(["by", "without"]),
-            VECTORS,
-        ).map(lambda of: f"{of[0]} {of[2]} ({', '.join(of[1])}) ({of[3]})"),
-        st.tuples(st.sampled_from(["topk", "quantile"]), SCALARS, VECTORS).map(lambda of: f"{of[0]}({of[1]}, {of[2]})"),
-        st.tuples(VECTORS, st.sampled_from(["+", "-", "*", "/", "%", "^", "atan2", "==", "> bool"]), VECTORS).map(
-            " ".join
-        ),
-        st.tuples(VECTORS, st.sampled_from(["and", "or", "unless", "and on (job)", "or ignoring ()"]), VECTORS).map(
-            " ".join
-        ),
-        st.tuples(VECTORS, LABELS, VECTORS).map(lambda of: f"{of[0]} / on ({of[1]}) group_left (z) {of[2]}"),
-        st.tuples(SCALARS, VECTORS).map(lambda of: f"({of[0]} - {of[1]})"),
-        VECTORS.map(lambda of: f"-{of}"),
-        VECTORS.map(lambda of: f"({of})"),
-    )
-)
-SCALARS = st.deferred(
-    lambda: st.one_of(
-        st.floats(width=32).map(lambda value: repr(float(value)).replace("inf", "Inf").replace("nan", "NaN")),
-        st.sampled_from(["0x1f", "1_000", "5m", "017", "Inf", "time()", "pi()", "scalar(up)"]),
-        st.tuples(SCALARS, st.sampled_from(["+", "-", "*", "^", "== bool"]), SCALARS).map(" ".join),
-    )
-)
-RANGES = st.one_of(
-    st.tuples(selectors(), DURATIONS).map(lambda of: f"{of[0]}[{of[1]}]").flatmap(modified),
-    st.tuples(VECTORS, DURATIONS, DURATIONS).map(lambda of: f"({of[0]})[{of[1]}:{of[2]}]").flatmap(modified),
-    selectors().map(lambda of: f"{of}[min(step(), 5m + 2 * (1h))]"),
-)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.one_of(VECTORS, SCALARS))
+@given(EXPRESSIONS)
 def test_what_is_printed_parses_to_the_same_tree(text):
     node = parse(text)
     again = parse(str(node))
@@ -95,31 +25,7 @@ def test_what_is_printed_parses_to_the_same_tree(text):
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.one_of(
-        st.text(max_size=60),
-        st.lists(
-            st.sampled_from(
-                [
-                    *"(){}[],+-*/^%=!~<>@:.#'\"`\\ \n",
-                    *"a5m_",
-                    "sum",
-                    "by",
-                    "rate",
-                    "offset",
-                    "1e",
-                    "0x",
-                    "bool",
-                    "on",
-                    "group_left",
-                    "start()",
-                    "=~",
-                ]
-            ),
-            max_size=40,
-        ).map("".join),
-    )
-)
+@given(JUNK)
 def test_nothing_but_a_syntax_error_comes_out(text):
     position = 0
     try:
@@ -130,7 +36,7 @@ def test_nothing_but_a_syntax_error_comes_out(text):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.one_of(VECTORS, SCALARS), st.data())
+@given(EXPRESSIONS, st.data())
 def test_cut_and_changed_expressions_are_refused_or_taken_but_never_break(text, data):
     place = data.draw(st.integers(0, len(text)))
     changed = (

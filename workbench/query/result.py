@@ -99,4 +99,4 @@ class Result:
 
 def _seconds(time_us: int) -> int | float:
     whole, rest = divmod(int(time_us), 1_000_000)
-    return time_us / 1e6 if rest else whole
+    return int(time_us) / 1e6 if rest else whole

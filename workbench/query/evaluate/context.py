@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """What every part of the evaluator needs. Times are int64 microseconds: times_us[k], one step apart."""
+    """What every part of the evaluator needs. Times are int64 microseconds.
+
+    times_us[k] are the steps of the part being evaluated; `edges_us` and `step_us` are those of the whole query, to
+    which `start()`, `end()`, `range()` and `step()` refer in subqueries too.
+    """
 
     view: View
     index: LabelIndex
     limits: config.Query
     times_us: np.ndarray
+    edges_us: tuple[int, int]
     step_us: int
     evaluate: Callable[[Context, Node], Scalar | Vector]
     started: float = field(default_factory=time.monotonic)
@@ -37,9 +42,9 @@ class Context:
         """How old a sample may be to stand for now."""
         return self.limits.lookback_seconds * 1_000_000
 
-    def at(self, times_us: np.ndarray, step_us: int) -> Context:
+    def at(self, times_us: np.ndarray) -> Context:
         """The same evaluation at other times, within what is left of the limits."""
-        return replace(self, times_us=times_us, step_us=step_us)
+        return replace(self, times_us=times_us)
 
     def check_time(self) -> None:
         """Raise QueryLimit if the query runs longer than it may."""
@@ -64,7 +69,7 @@ class Context:
         if when.at_us is not None:
             times = np.full_like(times, when.at_us)
         elif when.at_edge:
-            times = np.full_like(times, times[0] if when.at_edge == "start" else times[-1])
+            times = np.full_like(times, self.edges_us[when.at_edge == "end"])
         return times if when.offset is None else times - self.duration_us(when.offset)
 
     def duration_us(self, duration: Duration, *, positive: bool = False) -> int:
@@ -78,7 +83,7 @@ class Context:
         if duration.operator == "step":
             return self.step_us
         if duration.operator == "range":
-            return int(self.times_us[-1] - self.times_us[0])
+            return self.edges_us[1] - self.edges_us[0]
         # In seconds, as the numbers of a duration are.
         operands = [self.duration_us(operand) / 1e6 for operand in duration.operands]
         if duration.operator in ("/", "%") and operands[1] == 0:

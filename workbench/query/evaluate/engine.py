@@ -65,7 +65,8 @@ def range_query(
 
 
 def _context(view: View, times_us: np.ndarray, step_us: int, limits: config.Query) -> Context:
-    return Context(view, label_index(view), limits, times_us, step_us, _evaluate)
+    edges_us = (int(times_us[0]), int(times_us[-1]))
+    return Context(view, label_index(view), limits, times_us, edges_us, step_us, _evaluate)
 
 
 def _evaluate(context: Context, node: Node) -> Scalar | Vector:

@@ -102,7 +102,7 @@ def _subquery(context: Context, node: Subquery, ends_us: np.ndarray, width_us: i
     times = np.arange(first, last + 1, step_us, dtype=np.int64)
     if not len(times):
         return Loaded([], np.zeros(1, np.int64), times, np.empty(0))
-    vector = context.evaluate(context.at(times, step_us), node.expr)
+    vector = context.evaluate(context.at(times), node.expr)
     assert isinstance(vector, Vector)
     context.count(vector.present.size)
     offsets = np.concatenate(([0], np.cumsum(vector.present.sum(axis=1)))).astype(np.int64)
