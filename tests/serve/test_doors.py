@@ -66,7 +66,9 @@ def test_everything_else_needs_a_token(doors, found):
         doors.authorize(found)
 
 
-@pytest.mark.parametrize("peer", [("192.0.2.7", 50000), ("2001:db8::1", 50000), ("0.0.0.0", 1), None])
+@pytest.mark.parametrize(
+    "peer", [("192.0.2.7", 50000), ("2001:db8::1", 50000), ("0.0.0.0", 1), ("localhost", 1), ("", 0), None]
+)
 def test_only_loopback_is_anonymous(doors, peer):
     with pytest.raises(SignInRequired):
         doors.authorize(knock(peer=peer))

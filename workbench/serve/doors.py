@@ -110,7 +110,7 @@ class MachineDoors:
             welcome = knock.path in ANONYMOUS_GRPC
         if not welcome:
             raise SignInRequired("this door needs a token", hint="`workbench token create --role ingest` makes one.")
-        if knock.peer is None or not ipaddress.ip_address(knock.peer[0]).is_loopback:
+        if knock.peer is None or not _is_loopback(knock.peer[0]):
             raise SignInRequired("only programs on this machine may send without a token", where=str(knock.peer))
         owner = self._owner_of(knock.peer, self._ports[knock.protocol])
         if owner is not UNKNOWABLE and owner.uid not in self._uids:
@@ -128,3 +128,10 @@ class MachineDoors:
             if peer in self._remembered:
                 self._remembered[peer] = known
         return known
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # a name, as of a unix socket: not an address of this machine
+        return False
