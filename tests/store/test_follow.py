@@ -209,6 +209,27 @@ def test_another_process_sees_what_was_acknowledged(settings: Settings) -> None:
             assert other.stdout.readline().split(" ") == [str(i), str(i), f"{version}\n"]
 
 
+def test_recent_queries_leave_the_lake_alone_once_the_head_is_full(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_writer(settings) as writer:
+        (a,) = register(writer, "a")
+        rows = [(NOW_US - 400_000_000 * i, float(i)) for i in range(18, -1, -1)]  # seven slices of the head's span
+        put(writer, a, (NOW_US - 9_000_000_000, 9.0), *rows)
+        writer.seal()
+    view = open_view(settings)
+    start_us = NOW_US - 7_000_000_000
+    expected = {a: [row for row in rows if row[0] >= start_us]}
+    assert found(view, [a], start_us) == expected
+    view.refresh()
+    wait_until(lambda: view._warmer is not None and not view._warmer.is_alive())
+    monkeypatch.setattr(view._lake, "samples", lambda *args, **more: pytest.fail("the lake was read"))
+    assert found(view, [a], start_us) == expected
+    monkeypatch.undo()
+    assert found(view, [a])[a][0] == (NOW_US - 9_000_000_000, 9.0)
+    assert view.latest_us == NOW_US
+
+
 def test_sample_batches_keep_their_other_columns_in_tables(settings: Settings) -> None:
     batch = sample_batch([1], [NOW_US], [1.0])
     stale = batch.set_column(4, batch.schema.field("stale"), np.array([True]))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.store import samples
 from workbench.store.head import Head, Snapshot
-from workbench.store.samples import Run, merge_runs, sort_run
+from workbench.store.samples import NO_LIMIT_US, Run, merge_runs, sort_run
 
 ROWS = st.lists(st.tuples(st.sampled_from([1, 2, 3, 900_000]), st.integers(0, 12), st.floats(-9, 9)), max_size=30)
 
@@ -63,11 +65,12 @@ def test_head_answers_like_a_dictionary(batches: list, start: int, end: int, wan
 
 @given(st.lists(ROWS, min_size=1, max_size=6), st.integers(0, 13), st.integers(-1, 100), st.integers(1, 40))
 def test_prune_keeps_what_is_recent_or_not_sealed(batches: list, bound: int, sealed: int, most: int) -> None:
-    head = Head(0)
+    head = Head()
     rows: list = []
     for batch in batches:
         head.add(*columns(batch, len(rows)))
         rows += batch
+    head.now_complete_from(0)
     head.prune(bound, sealed, most)
     kept = head.snapshot()
     held = as_dict(kept.samples(np.array([1, 2, 3, 900_000]), 0, 99))
@@ -77,6 +80,43 @@ def test_prune_keeps_what_is_recent_or_not_sealed(batches: list, bound: int, sea
     for key, value in newest(rows).items():
         if key[1] >= kept.complete_from_us or last[key] > sealed:
             assert held[key] == value
+
+
+def test_large_runs_are_merged_by_prune_while_queries_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.store.head._LARGE_ROWS", 10)
+    head = Head()
+    for at in range(0, 200, 10):
+        head.add(*columns([(1, at + i, 1.0) for i in range(10)], at))
+        head.snapshot()
+    assert len(head.snapshot().runs) == 20
+    entered, gate = threading.Event(), threading.Event()
+    drop = samples.drop_before
+
+    def slow(*args: object) -> Run:
+        entered.set()
+        assert gate.wait(30)
+        return drop(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("workbench.store.head.drop_before", slow)
+    pruning = threading.Thread(target=head.prune, args=(50, 2**62, 1000))
+    pruning.start()
+    assert entered.wait(30)
+    head.add(*columns([(1, 200, 1.0)], 200))
+    now = head.snapshot()
+    assert now.complete_from_us == NO_LIMIT_US
+    assert now.samples(np.array([1]), 50, 999).rows == 151
+    gate.set()
+    pruning.join()
+    assert len(head.snapshot().runs) <= 6
+    assert head.snapshot().samples(np.array([1]), 0, 999).rows == 151
+
+
+def test_filling_never_claims_what_was_pruned() -> None:
+    head = Head()
+    head.add(*columns([(1, 5, 1.0)], 0))
+    head.prune(40, 2**62, 1000)
+    head.now_complete_from(10)
+    assert head.snapshot().complete_from_us == 40
 
 
 def test_runs_stay_few() -> None:

@@ -66,7 +66,8 @@ class Follower(View):
         self._reader: SegmentReader | None = None
         self._next = 0
         super().__init__(settings, version=version)
-        self.refresh()
+        if version is None:
+            self._refresh()
 
     def refresh(self) -> bool:
         """Follow the log up to its published durable end, and the lake; True if anything was new.
@@ -75,9 +76,14 @@ class Follower(View):
         """
         if self._version is not None:
             return False
+        if self._warmer is None:
+            self.warm()  # who comes again will ask more often than is worth reading the lake for
         page = self._published
         if page is not None and page.words == self._seen:
             return False
+        return self._refresh()
+
+    def _refresh(self) -> bool:
         with self._refreshing:
             if self._published is None:
                 try:

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.store.samples import NO_LIMIT_US, Run, drop_before, empty_run, gather, merge_runs, sort_run
 
-_SLACK = 1.125  # pruning copies everything, so it waits until an eighth could go
+_LARGE_ROWS = 1 << 18  # merging more would keep a query waiting for milliseconds
 
 
 class Snapshot(NamedTuple):
@@ -35,20 +35,26 @@ class Snapshot(NamedTuple):
 
 
 class Head:
-    """Recent samples of all series; thread-safe. `add` is quick, for the thread that acknowledges writes."""
+    """Recent samples of all series; thread-safe.
 
-    def __init__(self, complete_from_us: int = NO_LIMIT_US) -> None:
+    `add` is quick, for the thread that acknowledges writes. A query sorts what was added since the last one and merges
+    small runs alone; large ones are merged by `prune`, which nobody waits for.
+    """
+
+    def __init__(self) -> None:
         self._guard = threading.Lock()  # guards _tail, _tail_rows, latest_us
-        self._merging = threading.Lock()  # guards _runs and complete_from_us; taken before _guard
+        self._merging = threading.Lock()  # guards _runs and the two times; taken before _guard
+        self._pruning = threading.Lock()  # one prune at a time; taken before _merging
         self._tail: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         self._tail_rows = 0
-        self._runs: list[Run] = []
-        self._complete_from_us = complete_from_us
+        self._runs: list[Run] = []  # the large ones first
+        self._complete_from_us = NO_LIMIT_US
+        self._pruned_to_us = 0
         self.latest_us = 0
 
     @property
     def rows(self) -> int:
-        """Samples held, doubles in the tail included."""
+        """Samples held, doubles not yet merged included."""
         return self._tail_rows + sum(run.rows for run in self._runs)
 
     def add(self, series: np.ndarray, times: np.ndarray, values: np.ndarray, sequences: np.ndarray) -> None:
@@ -61,6 +67,11 @@ class Head:
             self._tail_rows += len(series)
             self.latest_us = max(self.latest_us, latest)
 
+    def now_complete_from(self, time_us: int) -> None:
+        """Every sample from that time on was added, as far as it was not pruned since."""
+        with self._merging:
+            self._complete_from_us = max(time_us, self._pruned_to_us)
+
     def snapshot(self) -> Snapshot:
         """What is there now, sorted."""
         with self._merging:
@@ -70,22 +81,25 @@ class Head:
     def prune(self, bound_us: int, sealed: int, max_rows: int) -> None:
         """Let go of what is older than the bound, and of the oldest over `max_rows`; never of what is not sealed.
 
-        `sealed` is the highest sequence that the lake is known to hold. `complete_from_us` rises at once, the memory
-        follows when it pays.
+        `sealed` is the highest sequence that the lake is known to hold. `complete_from_us` rises before anything goes.
         """
-        with self._merging:
-            self._sort_tail()
-            self._complete_from_us = max(self._complete_from_us, bound_us)
-            held = sum(run.rows for run in self._runs)
-            old = sum(int(np.count_nonzero(run.times < self._complete_from_us)) for run in self._runs)
-            if held > max_rows * _SLACK:
-                times = np.concatenate([run.times for run in self._runs])
+        with self._pruning:
+            runs = self.snapshot().runs
+            if sum(run.rows for run in runs) > max_rows:
+                times = np.concatenate([run.times for run in runs])
                 oldest = len(times) - max_rows
-                self._complete_from_us = max(self._complete_from_us, int(np.partition(times, oldest)[oldest]))
-            elif old * _SLACK < held * (_SLACK - 1):
-                return
-            kept = [drop_before(run, self._complete_from_us, sealed) for run in self._runs]
-            self._runs = [run for run in kept if run.rows]
+                bound_us = max(bound_us, int(np.partition(times, oldest)[oldest]))
+            with self._merging:
+                self._pruned_to_us = max(self._pruned_to_us, bound_us)
+                self._complete_from_us = max(self._complete_from_us, bound_us)
+                large = [run for run in self._runs if run.rows >= _LARGE_ROWS]
+            # Nobody else touches the large runs, so queries go on with them while their successors are made.
+            kept: list[Run] = []
+            for run in large:
+                _push(kept, drop_before(run, bound_us, sealed))
+            with self._merging:
+                small = [drop_before(run, bound_us, sealed) for run in self._runs[len(large) :]]
+                self._runs = [run for run in [*kept, *small] if run.rows]
 
     def _sort_tail(self) -> None:
         with self._guard:
@@ -93,10 +107,15 @@ class Head:
         if not taken:
             return
         columns = [np.concatenate(column) if len(taken) > 1 else column[0] for column in zip(*taken, strict=True)]
-        self._runs.append(sort_run(*columns))
+        _push(self._runs, sort_run(*columns), below=_LARGE_ROWS)
         with self._guard:
             del self._tail[: len(taken)]
             self._tail_rows -= len(columns[0])
-        while len(self._runs) > 1 and self._runs[-2].rows < 2 * self._runs[-1].rows:
-            newer, older = self._runs.pop(), self._runs.pop()
-            self._runs.append(merge_runs(older, newer))
+
+
+def _push(runs: list[Run], run: Run, *, below: int = NO_LIMIT_US) -> None:
+    """Append a run, and merge from the end until sizes fall geometrically; never into one of `below` rows."""
+    runs.append(run)
+    while len(runs) > 1 and runs[-2].rows < min(2 * runs[-1].rows, below):
+        newer, older = runs.pop(), runs.pop()
+        runs.append(merge_runs(older, newer))

@@ -24,6 +24,7 @@ from workbench.store.samples import Run, Samples, gather, merge_runs, sort_run
 from workbench.store.wal import DOCTOR, read_record
 
 _ATTEMPTS = 3
+_SLICES = 16  # of the head's span, when it is filled: bounds the memory that takes
 _ALL_ROWS = (1 << 40) - 1
 _SAMPLE_COLUMNS = ("series", "time", "type", "value", "segment", "row")
 
@@ -60,6 +61,7 @@ class View:
         self._rows: dict[str, int] = {}
         self._segment = 0
         self._head = Head()
+        self._warmer: threading.Thread | None = None
         self.reload()
 
     @property
@@ -78,28 +80,43 @@ class View:
         return self._lake.sealed_segment(self._version)
 
     def reload(self) -> None:
-        """Start again from the newest lake: series, and the recent samples into the head. The log is to follow."""
+        """Start again from the newest lake, and an empty head. The log after it is to follow."""
         self._lake.refresh()
-        while not self._load_lake(self.sealed_segment):
+        while not self._load_series(self.sealed_segment):
             pass
+        if self._warmer is not None:
+            self.warm()
 
-    def _load_lake(self, sealed: int) -> bool:
-        """Load what the lake holds up to segment `sealed`; False if the lake moved on meanwhile."""
+    def _load_series(self, sealed: int) -> bool:
+        """Load the series that the lake holds up to segment `sealed`; False if the lake moved on meanwhile."""
         self.registry.add(series_rows(_newest(self._lake.table("series", version=self._version), ("series",))))
-        now_us = self._clock_us()
-        start_us = now_us - self._settings.query.head_seconds * 1_000_000
-        head = Head(start_us)
-        if self._version is None:
-            head.add(*_float_rows(self._lake.table("samples", start_us=start_us, columns=_SAMPLE_COLUMNS)))
-            head.prune(start_us, pack_sequence(sealed, _ALL_ROWS), self._settings.query.head_samples)
         if self.sealed_segment != sealed:
             return False
         with self._guard:
             self._unsealed = {}
             self._rows = {}
             self._segment = sealed
-            self._head = head
+            self._head = Head()
         return True
+
+    def warm(self) -> None:
+        """Begin to load the lake's recent samples into the head, the newest first, in a thread of its own.
+
+        Until it comes to them, queries read them from the lake: the answers are the same, only later.
+        """
+        self._warmer = threading.Thread(target=self._fill, args=(self._head,), name="head-warmer")
+        self._warmer.start()
+
+    def _fill(self, head: Head) -> None:
+        span_us = self._settings.query.head_seconds * 1_000_000
+        oldest_us = self._clock_us() - span_us
+        start_us, end_us = oldest_us + span_us, None
+        while start_us > oldest_us and head.rows < self._settings.query.head_samples and head is self._head:
+            start_us = max(start_us - span_us // _SLICES - 1, oldest_us)
+            rows = self._lake.table("samples", start_us=start_us, end_us=end_us, columns=_SAMPLE_COLUMNS)
+            head.add(*_float_rows(rows))
+            head.now_complete_from(start_us)
+            end_us = start_us - 1
 
     def accept(
         self, segment: int, offset: int, batches: Mapping[str, pa.RecordBatch], *, registered: bool = False

@@ -85,6 +85,7 @@ class Writer:
             **disk,
         )
         self._sealer.start()
+        self.view.warm()
 
     def register(self, new: Sequence[tuple[Identity, str, str]], source: str) -> list[int]:
         """Ids of (identity, description, scope) triples, in their order; unknown ones are registered as the source's.
