@@ -115,6 +115,18 @@ def test_a_window_is_never_narrower_than_the_step() -> None:
                 parse(Filters(seconds).fill(query.expr, other, charts=True))
 
 
+def test_time_is_walked_by_whole_spans_and_the_present_is_found_again() -> None:
+    now = Filters(3600, values=(("domain", ("arts",)),))
+    earlier = now.moved(NOW_US, -1)
+    assert earlier.fixed
+    assert earlier.to_us == now.span(NOW_US).start_us
+    much_earlier = earlier.moved(NOW_US, -1)
+    assert much_earlier.moved(NOW_US, 1) == earlier
+    assert earlier.moved(NOW_US, 2) == now
+    assert much_earlier.values == now.values
+    assert Filters(3600, 0, 10**9).moved(NOW_US, -1).from_us == 0
+
+
 def test_times_without_a_zone_are_utc_and_epoch_seconds_are_understood() -> None:
     words = parsed(("from", "2026-11-24T08:00"), ("to", "2026-11-24T10:00+01:00"))
     numbers = parsed(("from", "1795507200"), ("to", "1795510800"))

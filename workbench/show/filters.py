@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -60,6 +60,17 @@ class Filters:
         end = self.to_us if self.to_us is not None and self.fixed else now_us
         start = self.from_us if self.from_us is not None and self.fixed else now_us - self.range_seconds * 1_000_000
         return Span(-(-start // step_us) * step_us, end // step_us * step_us, step_us)
+
+    def moved(self, now_us: int, spans: int) -> Filters:
+        """The same choice so many spans earlier (negative) or later; past the present it follows the present again."""
+        span = self.span(now_us)
+        start_us, end_us = (self.from_us, self.to_us) if self.fixed else (span.start_us, span.end_us)
+        assert start_us is not None
+        assert end_us is not None
+        length = end_us - start_us
+        if end_us + spans * length > now_us:
+            return replace(self, from_us=None, to_us=None)
+        return replace(self, from_us=max(start_us + spans * length, 0), to_us=max(end_us + spans * length, length))
 
     def query_string(self) -> str:
         """The part of the address after `?`."""

@@ -68,7 +68,7 @@ class RealTimeUpdater:
 
     def __init__(self, context: ShowContext) -> None:
         self._context = context
-        self._channels: dict[tuple[str, Filters], _Channel] = {}
+        self._channels: dict[tuple[Evaluator, Filters], _Channel] = {}
         self._run = uuid.uuid4().hex[:8]
         self._number = 0
         self.evaluations = 0
@@ -84,7 +84,7 @@ class RealTimeUpdater:
         A reader who comes back (`last_event_id`) learns by `gap` that it has to fetch a snapshot. Raises Busy with too
         many viewers or too many different choices at once.
         """
-        key = (evaluator.dashboard.name, filters)
+        key = (evaluator, filters)
         if self.viewers >= VIEWERS_MAX or (key not in self._channels and len(self._channels) >= CHANNELS_MAX):
             raise Busy("too many live pages are open", retry_after_seconds=10)
         channel = self._channels.setdefault(key, _Channel())

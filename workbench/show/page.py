@@ -7,6 +7,7 @@ in one element of type `application/json`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -65,6 +66,7 @@ def render_dashboard(
         boot=script_json(boot),
         now_text=datetime.fromtimestamp(snapshot["time"], UTC).strftime("%Y-%m-%d %H:%M:%S"),
         span_text=_span_text(filters, span),
+        moves=_moves(filters, round(snapshot["time"] * 1e6)),
         from_text=format_instant(filters.from_us)[:19] if filters.from_us is not None else "",
         to_text=format_instant(filters.to_us)[:19] if filters.to_us is not None else "",
         api_links={tile.id: _api_links(tile, filters, span) for tile in dashboard.tiles},
@@ -144,6 +146,16 @@ def _range_options(dashboard: Dashboard, filters: Filters) -> list[tuple[str, st
 
 def _with_chosen(values: Sequence[str], chosen: Sequence[str]) -> list[tuple[str, bool]]:
     return [(value, value in chosen) for value in sorted({*values, *chosen})]
+
+
+def _moves(filters: Filters, now_us: int) -> list[tuple[str, str]]:
+    """(words, query string) of the ways through time: a span earlier, a span later, back to the present."""
+    moves = [("Earlier", filters.moved(now_us, -1).query_string())]
+    if filters.fixed:
+        later, now = filters.moved(now_us, 1), replace(filters, from_us=None, to_us=None)
+        moves += [("Later", later.query_string())] if later.fixed else []
+        moves.append(("Back to now", now.query_string()))
+    return moves
 
 
 def _span_text(filters: Filters, span: Span) -> str:

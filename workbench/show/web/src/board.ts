@@ -83,6 +83,7 @@ export class Board {
 
   /** Ages grow also when nothing arrives. */
   writeAges(): void {
+    if (!this.boot.snapshot.moving) return;
     const now = performance.now();
     for (const [id, age] of this.ages) {
       const us = age.us === null ? null : age.us + (now - age.at) * 1e3;
@@ -157,6 +158,7 @@ export class Board {
 function alertItem(alert: Alert): HTMLElement {
   const item = document.createElement("li");
   item.dataset["severity"] = alert.severity;
+  item.dataset["state"] = alert.state;
   item.append(text("strong", "", alert.name), " ", text("span", "sev", `${alert.severity}, ${alert.state}`), " ");
   if (alert.simulated) item.append(text("span", "badge", "simulated"), " ");
   item.append(text("span", "what", alert.summary || alert.labels));

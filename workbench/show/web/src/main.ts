@@ -43,6 +43,13 @@ function start(): void {
       if (!select.multiple) void go(addressOf(form));
     });
   }
+  for (const link of form.querySelectorAll<HTMLAnchorElement>("a[data-go]")) {
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+      event.preventDefault();
+      void go(link.pathname + link.search);
+    });
+  }
   if (Object.values(boot.snapshot.tiles).some((tile) => tile.pending)) void refresh();
   else planRefresh();
   follow();
