@@ -84,3 +84,11 @@ def test_importing_the_room_loads_neither_psutil_nor_protobuf():
 
 def test_the_agent_needs_no_sdk():
     assert not loaded("import workbench.collect.__main__") & {"opentelemetry.sdk", "requests", "numpy", "pyarrow"}
+
+
+def test_every_name_of_the_face_leads_somewhere():
+    import workbench.collect as room
+
+    assert all(getattr(room, name).__module__.startswith("workbench.collect.") for name in room.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        room.Nonsense  # noqa: B018

@@ -177,7 +177,14 @@ def test_cpu_utilization_is_the_share_of_cpu_time_between_two_rounds(monkeypatch
 
 
 @pytest.mark.parametrize(
-    "error", [PermissionError("no"), NotImplementedError(), AttributeError("no such call"), psutil.AccessDenied(1)]
+    "error",
+    [
+        PermissionError("no"),
+        NotImplementedError(),
+        AttributeError("no such call"),
+        psutil.AccessDenied(1),
+        KeyError("pswpin"),
+    ],
 )
 def test_a_counter_that_is_missing_takes_no_other_with_it(monkeypatch, error):
     clock = SimpleNamespace(now=1000.0)
@@ -301,6 +308,15 @@ def test_the_resource_names_the_host():
     assert resource["os.type"]
     assert observation.time_ns == 12345
     assert observation.start_ns == pytest.approx(psutil.boot_time() * 1e9, rel=1e-6)
+
+
+def test_a_host_that_hides_when_it_started_counts_from_now(monkeypatch):
+    def hidden() -> float:
+        raise RuntimeError("line 'btime' not found")
+
+    monkeypatch.setattr(psutil, "boot_time", hidden)
+    monkeypatch.setattr(system.time, "time_ns", lambda: 777)
+    assert SystemMetricsCollector().collect(888)[0].start_ns == 777
 
 
 def test_instruments_are_listed_once():

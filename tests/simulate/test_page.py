@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from conftest import ROOT
 
 from tests.simulate.moments import platform
@@ -21,3 +22,11 @@ def test_the_counts_hold():
     metrics, series = re.search(r"About (\d+) metrics with their attributes, (\d+) stored series", PAGE).groups()
     assert round(len(platform().metrics), -1) == int(metrics)
     assert round(len(platform().series), -1) == int(series)
+
+
+def test_every_name_of_the_face_leads_somewhere():
+    import workbench.simulate as room
+
+    assert all(getattr(room, name).__module__.startswith("workbench.simulate.") for name in room.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        room.Nonsense  # noqa: B018

@@ -232,7 +232,7 @@ class Delivery:
                 self._return(taken)
                 failures += 1
                 if failures == 1:
-                    _LOG.warning("door_unreachable", status=answer.status)
+                    _LOG.warning("delivery_waits", status=answer.status)
                 if self._pause(failures, answer.retry_after_seconds):
                     return
             elif len(taken) > 1:

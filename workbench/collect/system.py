@@ -77,8 +77,7 @@ class SystemMetricsCollector:
 
     def __init__(self) -> None:
         self.resource = host_resource()
-        # Taken once: the boot time that the kernel reports moves when the clock is set.
-        self._start_ns = int(psutil.boot_time() * 1e9)
+        self._start_ns = _boot_ns()
         self._previous_cpu: dict[str, float] = {}
         every: list[Reader] = [self._cpu, _memory, _paging, _disk, _network, _load]
         slow: list[Reader] = [_filesystem, _processes, _file_descriptors, _uptime, _cpu_count]
@@ -96,7 +95,7 @@ class SystemMetricsCollector:
             self._due[number] = now + period_seconds - 0.1
             try:
                 points.extend(reader())
-            except (OSError, psutil.Error, AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
+            except Exception as error:  # whatever this system gives instead of the counter; the others are measured
                 self._due[number] = now + RETRY_SECONDS
                 _LOG.info("counter_missing", reader=reader.__name__, error=repr(error))
         return [Observation(self.resource, self._start_ns, time_ns, points)]
@@ -125,6 +124,14 @@ def host_resource(service: str = "host", instance: str = "") -> Pairs:
         ("service.instance.id", instance or name),
         ("service.name", service),
     )
+
+
+def _boot_ns() -> int:
+    """Since when the host's counters count. Asked once: what the kernel reports moves when the clock is set."""
+    try:
+        return int(psutil.boot_time() * 1e9)
+    except (OSError, RuntimeError, psutil.Error):  # a sandbox that hides it: counters are seen from now on
+        return time.time_ns()
 
 
 @cache
