@@ -8,7 +8,7 @@ import pytest
 
 from workbench.query import prometheus_labels
 from workbench.query.names import label_name, metric_name, target_info
-from workbench.query.promql.text import format_float, format_plain
+from workbench.query.promql.text import format_float, format_floats, format_plain
 from workbench.store import Identity, Series
 
 RESOURCE = (
@@ -120,6 +120,7 @@ def test_prometheus_series_keep_their_names():
 )  # fmt: skip
 def test_floats_are_written_as_prometheus_writes_them(value, text):
     assert format_float(value) == text
+    assert format_floats([value, 1.5]) == [text, "1.5"]
 
 
 @pytest.mark.parametrize(("value", "text"), [(1e-7, "0.0000001"), (1e22, "10000000000000000000000"), (2.5, "2.5")])

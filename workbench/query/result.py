@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.query.promql.text import format_float
+from workbench.query.promql.text import format_float, format_floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +49,10 @@ class Result:
         times = [_seconds(time) for time in self.times_us.tolist()]
         result: list[dict[str, Any]] = []
         for row, labels in enumerate(self.labels):
-            columns = np.flatnonzero(self.present[row]).tolist()
-            values = self.values[row].tolist()
-            points = [[times[column], format_float(values[column])] for column in columns]
+            columns = np.flatnonzero(self.present[row])
+            texts = format_floats(self.values[row, columns].tolist())
+            # Pairs, not lists: the garbage collector would look at every one of them again and again.
+            points = list(zip([times[column] for column in columns.tolist()], texts, strict=True))
             if self.kind == "vector":
                 result.append({"metric": labels, "value": points[0]})
             else:

@@ -45,6 +45,17 @@ def format_float(value: float) -> str:
     return text
 
 
+def format_floats(values: list[float]) -> list[str]:
+    """`format_float` of each; most floats need no more than their `repr`, and an answer holds many."""
+    texts = []
+    for value, text in zip(values, map(repr, values), strict=True):
+        if "e" in text or "n" in text:  # an exponent, nan, inf
+            texts.append(format_float(value))
+        else:
+            texts.append(text[:-2] if text.endswith(".0") else text)
+    return texts
+
+
 def format_plain(value: float) -> str:
     """A float in decimal notation without exponent, as bucket bounds are written (Go's `%f` with shortest digits)."""
     if not math.isfinite(value):
