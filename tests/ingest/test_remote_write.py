@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,12 +27,11 @@ def test_snappy_round_trip(content):
 @given(st.binary(max_size=60))
 def test_random_bytes_expand_or_are_refused(body):
     try:
-        unsnap(body, 1000)
+        content = unsnap(body, 1000)
     except InputError:
         return
-    assert pa.decompress(body, decompressed_size=len(unsnap(body, 1000)), codec="snappy", asbytes=True) == unsnap(
-        body, 1000
-    )
+    assert len(content) <= 1000
+    assert unsnap(snap(content), 1000) == content
 
 
 @pytest.mark.parametrize(
@@ -88,8 +87,6 @@ def test_native_histograms_are_kept(receiver, writer):
 
 
 def test_a_stale_native_histogram_is_a_marker(receiver, writer):
-    import numpy as np
-
     stale = a_histogram(sum=float(np.uint64(STALE_NAN_BITS).view(np.float64)))
     assert receiver.remote_write(request_with(stale), PROTOBUF, "snappy", TOKEN).accepted == 1
     row = writer.rows("samples")[0]
