@@ -14,6 +14,7 @@ from workbench.serve.process import child_main
 name, mode = sys.argv[1:3]
 child = child_main(name, sys.argv[3:])
 if mode == "crash":
+    print("boom", file=sys.stderr)
     sys.exit(3)
 if mode == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

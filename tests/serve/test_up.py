@@ -229,6 +229,7 @@ def test_a_child_that_keeps_crashing_is_shown_and_waits_longer_each_time(start):
     wait_for(lambda: running.document()["state"] == "degraded", "degraded")
     wait_for(lambda: running.text().count("broken ended with code 3") >= 3, "three tries")
     assert "broken.log" in running.text()
+    assert "boom" in running.text()
     assert running.entry("front")["restarts"] == 0
 
 
@@ -239,3 +240,16 @@ def test_ctrl_c_while_it_starts(start, settings):
     )
     assert running.stop() == 0
     assert home.running(settings) is None
+
+
+def test_a_terminal_that_is_gone_stops_nothing(start, settings):
+    reader = subprocess.Popen(
+        [sys.executable, str(HERE / "fake_up.py"), str(settings.home), "front=serve"],
+        stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+    )  # fmt: skip
+    try:
+        reader.stdout.close()
+        wait_for(lambda: (home.running(settings) or {}).get("state") == "running", "it runs")
+    finally:
+        reader.send_signal(signal.SIGTERM)
+        assert reader.wait(timeout=60) == 0

@@ -122,6 +122,14 @@ class Children:
     def _log(self, child: Child) -> Path:
         return self._logs / f"{child.spec.name}.log"
 
+    def _last_words(self, child: Child) -> str:
+        """The last line that a process wrote, which is where Python names an error."""
+        with contextlib.suppress(OSError), self._log(child).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+            return next((line.strip()[:300] + " " for line in reversed(lines) if line.strip()), "")
+        return ""
+
     def _child(self, task: asyncio.Task[None]) -> Child | None:
         return next((child for child in self.all if child.spec.name == task.get_name()), None)
 
@@ -129,13 +137,16 @@ class Children:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping:
             started = time.monotonic()
-            code = await self._run(child)
+            try:
+                end = f"ended with code {await self._run(child)}"
+            except OSError as error:  # no memory or no process to be had: later perhaps
+                end = f"cannot be started: {error}"
             if self._stopping:
                 break
             lived = time.monotonic() - started
             pause = FIRST_PAUSE_SECONDS if lived > STEADY_SECONDS else pause
             child.state = "restarting"
-            self._say(f"{child.spec.name} ended with code {code}; starting it again. Its output: {self._log(child)}")
+            self._say(f"{child.spec.name} {end}; trying again. {self._last_words(child)}(all: {self._log(child)})")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             child.restarts += 1

@@ -32,9 +32,7 @@ class Rule:
 MAIN = (
     Rule("/", READ, VIEWERS),
     Rule("/live/", READ, VIEWERS, tree=True),
-    Rule("/reports", READ, VIEWERS),
     Rule("/reports/", READ, VIEWERS, tree=True),
-    Rule("/alerts", READ, VIEWERS),
     Rule("/static/", READ, VIEWERS, tree=True),
     Rule("/favicon.ico", READ, VIEWERS),
     Rule("/metrics", READ, VIEWERS),
@@ -44,9 +42,6 @@ MAIN = (
     Rule("/api/v1/labels", QUERY, VIEWERS),
     Rule("/api/v1/label/", READ, VIEWERS, tree=True),
     Rule("/api/v1/metadata", READ, VIEWERS),
-    Rule("/api/v1/rules", READ, VIEWERS),
-    Rule("/api/v1/alerts", READ, VIEWERS),
-    Rule("/api/v1/status/", READ, VIEWERS, tree=True),
 )
 
 

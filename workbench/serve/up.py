@@ -59,6 +59,12 @@ def processes(settings: Settings, ports: Ports) -> list[Spec]:
     return specs
 
 
+def say_to_terminal(text: str) -> None:
+    """Print a line; with the terminal gone, go on without words."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
+
+
 def _ours(name: str, ports: Ports, sockets: Sequence[str], ready: Any) -> Spec:
     numbered = [(kind, one.fileno()) for kind in sockets for one in ports.sockets[kind]]
     handed = [part for kind, fd in numbered for part in ("--fd", f"{kind}={fd}")]
@@ -70,7 +76,7 @@ def up(
     folder: Path | None = None,
     flags: Mapping[str, Any] | None = None,
     *,
-    say: Say = lambda text: print(text, flush=True),
+    say: Say = say_to_terminal,
     list_processes: Processes = processes,
 ) -> int:
     """Run the workbench of `folder` until Ctrl-C or SIGTERM; the exit code.
@@ -89,10 +95,10 @@ def up(
         return 0
     try:
         home.settle_cap(settings)
-        shutil.rmtree(settings.runtime_dir, ignore_errors=True)  # what a killed predecessor said is true no longer
-        ensure_private_dir(settings.runtime_dir)
         log.configure("up", level="WARNING", json=False)
         ports = open_ports(settings, set(flags))
+        shutil.rmtree(settings.runtime_dir, ignore_errors=True)  # what a killed predecessor said is true no longer
+        ensure_private_dir(settings.runtime_dir)
         settings = config.load(folder, flags={**flags, **{SETTING[name]: n for name, n in ports.numbers.items()}})
         supervisor = Supervisor(settings, ports, flags, say)
         return asyncio.run(supervisor.run(list_processes(settings, ports)))
@@ -114,6 +120,7 @@ class Supervisor:
         self._lake_version = ""
         self._engine = state.engine(settings)
         self._stop = asyncio.Event()
+        self._fault: BaseException | None = None
 
     async def run(self, specs: Sequence[Spec]) -> int:
         """Start, watch until asked to end, end. Always 0: what fails is started again until somebody ends it."""
@@ -124,13 +131,22 @@ class Supervisor:
         for notice in self._ports.notices:
             self._say(notice)
         self._prepare()
-        starting = asyncio.create_task(self._start(specs))
-        publishing = asyncio.create_task(self._publish_every_second())
+        tasks = [asyncio.create_task(self._start(specs)), asyncio.create_task(self._publish_every_second())]
+        for task in tasks:
+            task.add_done_callback(self._note_fault)
         try:
             await self._stop.wait()
         finally:
-            await self._end(starting, publishing)
+            await self._end(*tasks)
+        if self._fault:
+            raise self._fault
         return 0
+
+    def _note_fault(self, task: asyncio.Task[None]) -> None:
+        """A fault of our own ends the whole, loudly: half a supervisor is worse than none."""
+        if not task.cancelled() and task.exception() is not None:
+            self._fault = task.exception()
+            self._stop.set()
 
     def _prepare(self) -> None:
         """The owner, and the token with which our own processes send data."""
@@ -171,8 +187,11 @@ class Supervisor:
         while True:
             if second % VERSION_EVERY == 0:
                 await self._ask_version()
-            self._write()
-            self._children.rotate_logs()
+            try:
+                self._write()
+                self._children.rotate_logs()
+            except OSError as error:  # a full disk must not end what still runs
+                self._say(f"cannot write: {error}")
             self._children.reap_orphans()
             second += 1
             await asyncio.sleep(PUBLISH_SECONDS)
