@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbench.query import prometheus_labels
 from workbench.query.names import label_name, metric_name, target_info
@@ -121,6 +123,11 @@ def test_prometheus_series_keep_their_names():
 def test_floats_are_written_as_prometheus_writes_them(value, text):
     assert format_float(value) == text
     assert format_floats([value, 1.5]) == [text, "1.5"]
+
+
+@given(st.lists(st.floats()))
+def test_many_floats_are_written_as_one_is(values):
+    assert format_floats(values) == [format_float(value) for value in values]
 
 
 @pytest.mark.parametrize(("value", "text"), [(1e-7, "0.0000001"), (1e22, "10000000000000000000000"), (2.5, "2.5")])
