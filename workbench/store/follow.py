@@ -100,7 +100,8 @@ class Follower(View):
             return True
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and stop filling the head."""
+        super().close()
         with self._refreshing:
             self._close_reader()
             if self._published is not None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from workbench import log as logs
 from workbench.config import Settings
 from workbench.errors import LogCorrupt, StoreError
 from workbench.schema import KINDS
@@ -22,6 +23,8 @@ from workbench.store.published import pack_sequence
 from workbench.store.registry import SeriesRegistry, series_rows
 from workbench.store.samples import Run, Samples, gather, merge_runs, sort_run
 from workbench.store.wal import DOCTOR, read_record
+
+log = logs.get(__name__)
 
 _ATTEMPTS = 3
 _SLICES = 16  # of the head's span, when it is filled: bounds the memory that takes
@@ -107,7 +110,19 @@ class View:
         self._warmer = threading.Thread(target=self._fill, args=(self._head,), name="head-warmer")
         self._warmer.start()
 
+    def close(self) -> None:
+        """Stop filling the head."""
+        self._head = Head()
+        if self._warmer is not None:
+            self._warmer.join()
+
     def _fill(self, head: Head) -> None:
+        try:
+            self._read_recent(head)
+        except Exception:  # the lake answers in its place
+            log.exception("head_not_filled")
+
+    def _read_recent(self, head: Head) -> None:
         span_us = self._settings.query.head_seconds * 1_000_000
         oldest_us = self._clock_us() - span_us
         start_us, end_us = oldest_us + span_us, None

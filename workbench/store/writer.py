@@ -167,6 +167,7 @@ class Writer:
         """Make everything durable, stop, give the lock back. Nothing is sealed: the next start does that."""
         self._committer.close()
         self._sealer.stop()
+        self.view.close()
         self._lock.release()
 
     def __enter__(self) -> Writer:
