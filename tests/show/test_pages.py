@@ -14,12 +14,14 @@ import pytest
 from stage import Stage, result
 from starlette.applications import Starlette
 
-from workbench.errors import QueryLimit
+from workbench.errors import QueryLimit, StoreError
 from workbench.query import Result
 from workbench.show import load_dashboard, routes
 from workbench.show.assets import STATIC_DIR
 from workbench.show.context import SHIPPED_DASHBOARDS
+from workbench.show.filters import Filters
 from workbench.show.page import CONTENT_SECURITY_POLICY, script_json
+from workbench.show.snapshot import TICK_SERIES_MAX, Evaluator
 from workbench.show.units import format_value
 
 pytestmark = pytest.mark.anyio
@@ -217,6 +219,26 @@ async def test_a_moving_span_ends_with_the_present(stage: Stage, client: httpx.A
     assert data["time"] > data["end"]
 
 
+async def test_of_very_many_series_the_largest_are_shown(stage: Stage, client: httpx.AsyncClient) -> None:
+    def answer(expr: str) -> Result | None:
+        if "by (cpu_mode)" not in expr:
+            return None
+        times = np.array([1_795_507_200_000_000])
+        return result("vector", [{"cpu_mode": f"m{n}"} for n in range(5000)], times, np.arange(5000.0)[:, None])
+
+    stage.answer = answer
+    context = stage.context()
+    evaluator = Evaluator(context, load_dashboard(SHIPPED_DASHBOARDS / "overview.yaml"))
+    tick = evaluator.tick(Filters(900), context.now_us())["tiles"]["host_cpu"]["values"]
+    assert len(tick) == TICK_SERIES_MAX
+    assert min(tick.values()) == 5000 - TICK_SERIES_MAX
+    tile = evaluator.snapshot(Filters(900), context.now_us())["tiles"]["host_cpu"]
+    assert [series["name"] for series in tile["series"]] == [f"m{n}" for n in range(4988, 5000)]
+    assert tile["hidden"] == 4988
+    assert set(tick) >= {series["key"] for series in tile["series"]}
+    assert "4988 more not drawn" in (await client.get(PAGE)).text
+
+
 async def test_a_tile_that_fails_says_why_and_the_others_do_not_suffer(stage: Stage, client: httpx.AsyncClient) -> None:
     def answer(expr: str) -> None:
         if "system_memory_usage" in expr:
@@ -232,6 +254,32 @@ async def test_a_tile_that_fails_says_why_and_the_others_do_not_suffer(stage: St
     html = (await client.get(PAGE)).text
     assert "more than 50 million samples. Choose a shorter range." in html
     assert "internal detail" not in html
+
+
+async def test_alerts_that_cannot_be_read_are_an_alert(stage: Stage) -> None:
+    def broken() -> list[dict[str, object]]:
+        raise StoreError("the state is locked")
+
+    app = Starlette(routes=routes(stage.context(alerts=broken)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
+        (alert,) = (await client.get(f"{PAGE}/data")).json()["alerts"]
+    assert alert["severity"] == "critical"
+    assert "the state is locked" in alert["summary"]
+
+
+async def test_alerts_are_listed_the_gravest_first(stage: Stage, client: httpx.AsyncClient) -> None:
+    def alert(name: str, severity: str, state: str, active_at: object) -> dict[str, object]:
+        labels = {"alertname": name, "severity": severity}
+        return {"labels": labels, "annotations": {}, "state": state, "activeAt": active_at}
+
+    stage.alerts = [
+        alert("Waiting", "critical", "pending", 1_795_507_200_000_000),
+        alert("Small", "warning", "firing", "2026-11-24T08:00:00Z"),
+        alert("Grave", "critical", "firing", None),
+    ]
+    found = (await client.get(f"{PAGE}/data")).json()["alerts"]
+    assert [row["name"] for row in found] == ["Grave", "Small", "Waiting"]
+    assert [row["since"] for row in found] == [None, 1_795_507_200.0, 1_795_507_200.0]
 
 
 async def test_simulated_series_are_marked_and_the_host_is_not(client: httpx.AsyncClient) -> None:

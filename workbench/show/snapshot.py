@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,8 @@ from workbench.show.spec import Dashboard, Tile
 from workbench.show.summary import summarise
 
 NAME_CHARS_MAX = 120
+# A page that shows the largest series may have to follow others soon; beyond this it is somebody's mistake.
+TICK_SERIES_MAX = 100
 
 _log = log.get("show")
 
@@ -74,7 +76,7 @@ class Evaluator:
             "lake_version": self.context.view.lake_version,
             "age": now_us - latest_us if latest_us else None,
             "tiles": tiles,
-            "alerts": alert_rows(self.context.alerts()),
+            "alerts": self._alerts(),
         }
 
     def tick(self, filters: Filters, now_us: int) -> dict[str, Any]:
@@ -85,14 +87,13 @@ class Evaluator:
             chart = tile.kind == "timeseries"
             if not tile.queries or filters.fixed or (chart and not filters.live):
                 continue
-            values: dict[str, float | None] = {}
+            rows: list[dict[str, Any]] = []
             for number, query in enumerate(tile.queries):
                 result = self._instant(filters.fill(query.expr, tile, charts=chart), now_us, known)
-                if isinstance(result, _Failure):
-                    continue
-                for index, labels in enumerate(_label_sets(result)):
-                    value = result.values[index, -1] if result.present[index, -1] else math.nan
-                    values[series_key(number, labels)] = _plain(float(value))
+                if not isinstance(result, _Failure):
+                    rows.extend(_series([result], number, query.legend))
+            kept, _ = _largest(rows, TICK_SERIES_MAX)
+            values = {row["key"]: row["last"] for row in kept}
             age_us, _ = self._behind(tile, filters, now_us)
             tiles[tile.id] = {"values": values, "age": age_us}
         latest_us = int(self.context.view.latest_us)
@@ -101,7 +102,7 @@ class Evaluator:
             "lake_version": self.context.view.lake_version,
             "age": now_us - latest_us if latest_us else None,
             "tiles": tiles,
-            "alerts": alert_rows(self.context.alerts()),
+            "alerts": self._alerts(),
         }
 
     def options(self, now_us: int) -> dict[str, list[str]]:
@@ -129,8 +130,12 @@ class Evaluator:
             for result in results:
                 if isinstance(result, _Failure):
                     return {**_empty_tile(), "error": result.message}
-            rows.extend(_series(results, number, query.legend, chart=chart))
+            rows.extend(_series(results, number, query.legend))
         kept, hidden = _largest(rows, tile.limit)
+        for row in kept:
+            values = row.pop("values")
+            if chart:
+                row["values"] = [_plain(value) for value in values.tolist()]
         age_us, simulated = self._behind(tile, filters, now_us)
         named_simulated = any(row["simulated"] for row in rows)
         return {
@@ -141,6 +146,14 @@ class Evaluator:
             "simulated": simulated or named_simulated,
             "summary": summarise(tile, kept, hidden, span) if chart else "",
         }
+
+    def _alerts(self) -> list[dict[str, Any]]:
+        found = _guarded("alerts", self.context.alerts)
+        if isinstance(found, _Failure):
+            # Silence would look like calm.
+            labels = {"alertname": "AlertsUnknown", "severity": "critical"}
+            found = [{"labels": labels, "annotations": {"summary": f"Alerts cannot be read. {found.message}"}}]
+        return alert_rows(found)
 
     def _behind(self, tile: Tile, filters: Filters, now_us: int) -> tuple[int | None, bool]:
         exprs = [filters.fill(query.expr, tile, charts=False) for query in tile.queries]
@@ -199,14 +212,14 @@ def _empty_tile(*, pending: bool = False) -> dict[str, Any]:
     }
 
 
-def _guarded(expr: str, run: Any) -> Any:
+def _guarded(what: str, run: Callable[[], Any]) -> Any:
     try:
         return run()
     except WorkbenchError as error:
         return _Failure(str(error))
     except Exception as error:
         # One broken tile must not take the page down; the cause is for the operator's log.
-        _log.exception("tile query failed", expr=expr)
+        _log.exception("query of a page failed", what=what)
         return _Failure(f"The query failed: {type(error).__name__}")
 
 
@@ -214,7 +227,7 @@ def _label_sets(result: Any) -> list[dict[str, str]]:
     return result.labels if len(result.labels) else [{}] * result.values.shape[0]
 
 
-def _series(results: Sequence[Any], number: int, legend: str, *, chart: bool) -> list[dict[str, Any]]:
+def _series(results: Sequence[Any], number: int, legend: str) -> list[dict[str, Any]]:
     """One row a series over the columns of all results; where a result lacks the series, its columns are empty."""
     widths = [result.values.shape[1] for result in results]
     found: dict[str, tuple[dict[str, str], np.ndarray]] = {}
@@ -228,26 +241,22 @@ def _series(results: Sequence[Any], number: int, legend: str, *, chart: bool) ->
     rows = []
     for key, (labels, values) in found.items():
         finite = values[np.isfinite(values)]
-        row: dict[str, Any] = {
-            "key": key,
-            "name": _short(_legend(legend, labels)),
-            "last": _plain(float(finite[-1])) if finite.size else None,
-            "simulated": labels.get("deployment_environment_name") == "simulated",
-        }
-        if chart:
-            row["values"] = [_plain(value) for value in values.tolist()]
-        rows.append(row)
-    rows.sort(key=lambda row: (row["name"], row["key"]))
+        rows.append(
+            {
+                "key": key,
+                "name": _short(_legend(legend, labels)),
+                "last": _plain(float(finite[-1])) if finite.size else None,
+                "simulated": labels.get("deployment_environment_name") == "simulated",
+                "values": values,
+            }
+        )
     return rows
 
 
 def _largest(rows: list[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any]], int]:
-    """The `limit` rows with the largest newest values, in their old order, and how many were left out."""
-    if len(rows) <= limit:
-        return rows, 0
-    rank = sorted(rows, key=lambda row: -math.inf if row["last"] is None else row["last"], reverse=True)[:limit]
-    keys = {row["key"] for row in rank}
-    return [row for row in rows if row["key"] in keys], len(rows) - limit
+    """The `limit` rows with the largest newest values, by name, and how many were left out."""
+    kept = sorted(rows, key=lambda row: -math.inf if row["last"] is None else row["last"], reverse=True)[:limit]
+    return sorted(kept, key=lambda row: (row["name"], row["key"])), len(rows) - len(kept)
 
 
 def _legend(template: str, labels: Mapping[str, str]) -> str:

@@ -49,7 +49,8 @@ export class Board {
     for (const [id, tile] of Object.entries(snapshot.tiles)) {
       const box = this.boxes.get(id);
       if (!box) continue;
-      this.keys.set(id, new Set(tile.series.map((row) => row.key)));
+      if (tile.hidden) this.keys.delete(id);
+      else this.keys.set(id, new Set(tile.series.map((row) => row.key)));
       this.age(id, tile.age);
       this.charts.get(id)?.load(tile, snapshot);
       if (first) continue;
@@ -64,16 +65,16 @@ export class Board {
     this.writeAlerts(snapshot.alerts, first);
   }
 
-  /** Write the newest values. Returns whether a series appeared that the page does not know. */
+  /** Write the newest values. Returns whether a series appeared that the page should show and does not know. */
   tick(tick: Tick): boolean {
     let unknown = false;
     for (const [id, tile] of Object.entries(tick.tiles)) {
       this.age(id, tile.age);
       this.charts.get(id)?.push(tick.time, tile.values);
       this.writeNumbers(id, tile.values);
+      // A tile that shows only its largest series has more in its ticks than on the page.
       const known = this.keys.get(id);
-      // A tile that shows its largest series has more in its ticks than on the page; only an empty one must be filled.
-      if (known && !known.size && Object.keys(tile.values).length) unknown = true;
+      if (known && Object.keys(tile.values).some((key) => !known.has(key))) unknown = true;
     }
     this.head(tick.time, tick.lake_version);
     this.writeAlerts(tick.alerts, false);

@@ -6,6 +6,7 @@ import type { Boot, Snapshot, Tick } from "./types";
 import { formatClock } from "./units";
 
 const REFRESH_LEAST_MS = 5_000;
+const NEW_SERIES_MS = 10_000;
 const SAY_AFTER_MS = 150;
 
 let boot: Boot;
@@ -15,6 +16,7 @@ let connected = false;
 let tried = false;
 let paused = false;
 let lastData = 0;
+let refreshedAt = 0;
 let refreshTimer: ReturnType<typeof setTimeout> | undefined;
 let sayTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -28,6 +30,7 @@ function say(words: string): void {
 
 function start(): void {
   boot = JSON.parse(document.querySelector("#boot")!.textContent!) as Boot;
+  refreshedAt = performance.now();
   board = new Board(document.querySelector<HTMLElement>("#main")!, boot, { zoom, say });
   lastData = boot.snapshot.time - (boot.snapshot.age ?? 0) / 1e6;
   document.querySelector<HTMLElement>("#live")!.hidden = !boot.snapshot.moving;
@@ -73,7 +76,7 @@ function hear(message: Message): void {
     const tick = JSON.parse(message.data) as Tick;
     lastData = tick.age === null ? lastData : tick.time - tick.age / 1e6;
     connected = true;
-    if (board.tick(tick)) void refresh();
+    if (board.tick(tick) && performance.now() - refreshedAt > NEW_SERIES_MS) void refresh();
   } else {
     if (connected && !message.open) say(`Connection lost, last data ${formatClock(lastData)}`);
     connected = message.open;
@@ -101,6 +104,7 @@ function status(): void {
 /** Charts that do not take each sample, and those that missed some, are fetched anew. */
 async function refresh(): Promise<void> {
   clearTimeout(refreshTimer);
+  refreshedAt = performance.now();
   const search = location.search;
   try {
     const answer = await fetch(`${boot.data}${search}`, { headers: { Accept: "application/json" } });
