@@ -13,7 +13,7 @@ async def get(address: Path | tuple[str, int], path: str) -> tuple[int, bytes]:
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             return await _get(address, path)
-    except (OSError, ValueError, EOFError, TimeoutError):
+    except (OSError, ValueError, LookupError, EOFError, TimeoutError):
         return 0, b""
 
 
