@@ -122,7 +122,8 @@ def report(options: argparse.Namespace) -> int:
     pairs = parse_pairs(options.parameter, where="--parameter")
     # Numbers and truth values reach the notebook as such, everything else as text.
     values = {name: yaml.safe_load(text) if text else "" for name, text in pairs.items()}
-    made = run_report(options.name, settings=config.load(options.home), day=day, parameters=values)
+    settings = config.load(options.home)
+    made = run_report(options.name, settings=settings, day=day, parameters=values, lake_version=options.lake_version)
     print(made.folder)
     return 0
 

@@ -73,6 +73,9 @@ def _add_data(commands: Any) -> None:
     report = _command(commands, "report", "data:report", "run a report notebook and keep it as notebook and HTML")
     report.add_argument("name", metavar="NAME")
     report.add_argument("--date", metavar="YYYY-MM-DD", help="the day it is about (default today, UTC)")
+    report.add_argument(
+        "--lake-version", default="", metavar="ID", help="the data to read (default: all received so far)"
+    )
     report.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
     rules = _command(commands, "rules", "data:rules", "check rule files, or list the rules in force")
     rules.add_argument("action", choices=("check", "list"))

@@ -35,7 +35,10 @@ def line_chart(title: str, unit: str, lines: Mapping[str, tuple[np.ndarray, np.n
     figure = Figure(figsize=(8, 2.6), layout="constrained")
     axes = figure.add_subplot()
     for (name, (hours, values)), (colour, dash) in zip(lines.items(), LINES, strict=False):
+        # A point without a neighbour makes no line: show it as a dot.
+        alone = np.isfinite(values) & ~np.isfinite(np.roll(values, 1)) & ~np.isfinite(np.roll(values, -1))
         axes.plot(hours, values, dash, color=colour, label=name, linewidth=1.6)
+        axes.plot(hours[alone], values[alone], ".", color=colour)
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     axes.set_ylabel(unit, fontsize=9)
     axes.set_xlim(0, 24)

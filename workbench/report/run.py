@@ -85,7 +85,8 @@ def run_report(
             lake_version = writer.seal()
     day = day or datetime.now(UTC).date()
     engine = state.engine(settings)
-    values = {**(parameters or {}), "date": day.isoformat(), "home": str(settings.home), "lake_version": lake_version}
+    fixed = {"date": day.isoformat(), "home": str(settings.home), "lake_version": lake_version}
+    values = {**(parameters or {}), **fixed}
     folder = _new_folder(settings, name)
     with _held(folder):
         row = {
@@ -144,7 +145,13 @@ def _execute(file: Path, folder: Path, name: str, values: Mapping[str, Any]) -> 
     failure: ReportError | None = None
     try:
         papermill.execute_notebook(
-            str(file), str(target), parameters=dict(values), kernel_name="python3", progress_bar=False, cwd=str(folder)
+            str(file),
+            str(target),
+            parameters=dict(values),
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(folder),
+            kernel_manager_class="workbench.report.kernel.IpcKernelManager",
         )
     except papermill.PapermillExecutionError as error:
         failure = ReportError(
