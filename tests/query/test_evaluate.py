@@ -98,6 +98,15 @@ def test_bad_ranges_are_refused(view):
         range_query(view, "m[", 0, 10, 1)
     with pytest.raises(QueryError, match="greater than 0"):
         ask(view, "rate(m[5m - 10m])")
+    for duration in ("5m ^ 100", "(-2) ^ 0.5", "5m / 0", "5m % 0", "10 ^ 30"):
+        with pytest.raises(QueryError, match="out of range"):
+            ask(view, f"rate(m[{duration}])")
+        with pytest.raises(QueryError, match="out of range"):
+            ask(view, f"m offset ({duration})")
+    with pytest.raises(QuerySyntaxError, match="out of bounds"):
+        ask(view, "m @ 1e13")
+    with pytest.raises(QueryError, match="invalid label name"):
+        ask(view, 'count_values("", m)')
 
 
 def test_the_lookback_is_a_setting(view):
@@ -185,7 +194,9 @@ def test_the_lake_version_is_told(view):
 SMALL = vectors(
     st.sampled_from(["up", "up{job='a'}", "x_total", '{job=~".+"}']),
     lambda text: st.sampled_from([text, text, f"{text} offset 20s", f"{text} @ 30", f"{text} @ end() offset 5s"]),
-    st.sampled_from(["10s", "30s", "25s", "1m"]),
+    st.sampled_from(
+        ["10s", "30s", "25s", "1m", "2 * (10 + 5)", "min(1m, 35s)", "(-2) ^ 0.5", "10 ^ 30", "5 % 0", "-1 + 2"]
+    ),
 )
 VALUES = st.sampled_from([0.0, 1.0, -2.5, math.nan, math.inf, STALE])
 POINTS = st.lists(st.tuples(st.integers(0, 90), VALUES), max_size=9)

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.query.arrays import SECOND, ArrayView
 from tests.query.grammar import EXPRESSIONS, JUNK
+from workbench import config
 from workbench.errors import QuerySyntaxError
-from workbench.query import parse
+from workbench.query import parse, range_query
 from workbench.query.promql import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, nodes
 from workbench.query.promql.lexer import AGGREGATORS
 
@@ -63,10 +65,16 @@ def test_deep_and_long_input_is_refused(text):
         parse(text)
 
 
-def test_what_is_within_the_depth_limit_can_be_walked():
-    node = parse("(" * (MAX_DEPTH - 1) + "x" + ")" * (MAX_DEPTH - 1))
-    assert parse(str(node)) == node
-    assert len(str(parse("x" + " + x" * (MAX_DEPTH - 2)))) > MAX_DEPTH
+@pytest.mark.parametrize("opening", ["(", "-(", "sum(", "abs(", "topk(1, ", "1 + (", "rate((", "label_replace("])
+def test_what_is_within_the_depth_limit_can_be_walked(opening):
+    closing = {"rate((": ")[5m:])", "label_replace(": ", 'a', 'b', 'c', 'd')"}.get(opening, ")")
+    levels = (MAX_DEPTH - 2) // {"-(": 2, "1 + (": 3, "rate((": 2}.get(opening, 1)
+    view = ArrayView()
+    view.metric("x", {}, [0], [1])
+    for text in (opening * levels + "x" + closing * levels, "x" + " + x" * (MAX_DEPTH - 2)):
+        node = parse(text)
+        assert parse(str(node)) == node
+        range_query(view, node, 0, SECOND, SECOND, limits=config.Query(max_samples=10**15))
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,8 @@ def _ranked(context: Context, operator: str, vector: Vector, groups: list[list[i
 
 
 def _count_values(vector: Vector, key: Callable[[Labels], Labels], label: str) -> Vector:
+    if not label:
+        raise QueryError("invalid label name in count_values(): it is empty")
     steps = vector.present.shape[1]
     counts: dict[Labels, np.ndarray] = {}
     for row, labels in enumerate(vector.labels):

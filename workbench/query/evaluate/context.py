@@ -10,13 +10,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench import config
-from workbench.errors import NotEvaluated, QueryLimit
+from workbench.errors import NotEvaluated, QueryError, QueryLimit
 from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import LabelIndex
-from workbench.query.promql.nodes import Duration, DurationOf, Literal, Node, When
+from workbench.query.promql.nodes import Duration, Literal, Node, When
+from workbench.query.promql.text import MAX_DURATION_US
 
 if TYPE_CHECKING:
     from workbench.store import View
+
+
+_DURATION_OPERATORS: dict[str, Callable[..., float]] = {
+    "min": min,
+    "max": max,
+    "+": lambda *xs: sum(xs),
+    "-": lambda *xs: xs[0] - xs[1] if len(xs) == 2 else -xs[0],
+    "*": np.multiply,
+    "/": np.divide,
+    "%": np.fmod,
+    "^": np.power,
+}
 
 
 @dataclass
@@ -73,32 +86,26 @@ class Context:
         return times if when.offset is None else times - self.duration_us(when.offset)
 
     def duration_us(self, duration: Duration, *, positive: bool = False) -> int:
-        """A duration with its arithmetic done. Raises QueryError where it divides by zero or is not positive."""
-        found = duration.us if isinstance(duration, Literal) else self._compute(duration)
+        """A duration with its arithmetic done. Raises QueryError if it is no time, or not `positive` though it must be."""
+        seconds = self._seconds(duration)
+        if not abs(seconds * 1e6) < MAX_DURATION_US:
+            raise QueryError("duration out of range", where=str(duration))
+        found = round(seconds * 1e6)
         if positive and found <= 0:
-            raise QueryLimit("duration must be greater than 0", where=str(duration))
+            raise QueryError("duration must be greater than 0", where=str(duration))
         return found
 
-    def _compute(self, duration: DurationOf) -> int:
+    def _seconds(self, duration: Duration) -> float:
+        if isinstance(duration, Literal):
+            return duration.us / 1e6
         if duration.operator == "step":
-            return self.step_us
+            return self.step_us / 1e6
         if duration.operator == "range":
-            return self.edges_us[1] - self.edges_us[0]
-        # In seconds, as the numbers of a duration are.
-        operands = [self.duration_us(operand) / 1e6 for operand in duration.operands]
-        if duration.operator in ("/", "%") and operands[1] == 0:
-            raise QueryLimit("division by zero in a duration", where=str(duration))
-        results: dict[str, Callable[..., float]] = {
-            "min": min,
-            "max": max,
-            "+": lambda *xs: sum(xs),
-            "-": lambda *xs: xs[0] - xs[1] if len(xs) == 2 else -xs[0],
-            "*": lambda x, y: x * y,
-            "/": lambda x, y: x / y,
-            "%": np.fmod,
-            "^": lambda x, y: float(x) ** y,
-        }
-        return round(float(results[duration.operator](*operands)) * 1e6)
+            return (self.edges_us[1] - self.edges_us[0]) / 1e6
+        # numpy's floats answer where Python's raise or turn complex; what is no number is out of range.
+        operands = [np.float64(self._seconds(operand)) for operand in duration.operands]
+        with np.errstate(all="ignore"):
+            return float(_DURATION_OPERATORS[duration.operator](*operands))
 
 
 def not_evaluated(what: str, node: Node) -> NotEvaluated:

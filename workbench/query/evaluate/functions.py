@@ -23,6 +23,7 @@ _ELEMENTWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "atanh": np.arctanh, "deg": np.degrees, "rad": np.radians,
 }  # fmt: skip
 _ORDERED = {"sort": False, "sort_desc": True}
+_LAST_DATE_SECONDS = 1e15  # some 30 million years; beyond, dates are NaN
 _DATES = ("year", "month", "day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute")
 
 VECTOR_FUNCTIONS = frozenset(_ELEMENTWISE) | frozenset(_ORDERED) | frozenset(_DATES) | {
@@ -187,7 +188,8 @@ def _date(name: str, context: Context, args: Sequence[Argument]) -> Vector:
         vector = args[0]
     else:
         vector = Vector([()], context.times_us[None, :] / 1e6, np.ones((1, len(context.times_us)), bool))
-    whole = np.where(vector.present & np.isfinite(vector.values), vector.values, 0.0).astype(np.int64)
+    valid = vector.present & (np.abs(vector.values) < _LAST_DATE_SECONDS)
+    whole = np.where(valid, vector.values, 0.0).astype(np.int64)
     moment = whole.astype("datetime64[s]")
     day, month, year = (moment.astype(f"datetime64[{unit}]") for unit in "DMY")
     parts: dict[str, Callable[[], np.ndarray]] = {
@@ -200,4 +202,4 @@ def _date(name: str, context: Context, args: Sequence[Argument]) -> Vector:
         "hour": lambda: whole // 3600 % 24,
         "minute": lambda: whole // 60 % 60,
     }
-    return vector.with_values(np.where(np.isfinite(vector.values), parts[name](), np.nan)).without_name()
+    return vector.with_values(np.where(valid, parts[name](), np.nan)).without_name()

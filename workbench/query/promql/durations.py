@@ -11,6 +11,9 @@ from workbench.query.promql.lexer import Token
 from workbench.query.promql.nodes import Duration, DurationOf, Literal, When
 from workbench.query.promql.tokens import Tokens
 
+MAX_AT_SECONDS = 2**62 / 1e6
+"""Farthest time of `@`: half of what int64 microseconds hold, so that adding a duration cannot overflow."""
+
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "%": 2, "^": 3}
 
 
@@ -58,7 +61,7 @@ class Durations:
             return replace(when, at_edge=edge.kind)
         start = self._tokens.peek.start
         seconds = self.signed_number("@")
-        if not abs(seconds) < 2**63 / 1e6:
+        if not abs(seconds) < MAX_AT_SECONDS:
             raise QuerySyntaxError(f"timestamp out of bounds for @ modifier: {seconds}", position=start)
         return replace(when, at_us=round(seconds * 1_000) * 1_000)
 

@@ -18,8 +18,10 @@ from workbench.query.promql.tokens import Tokens
 MAX_LENGTH = 100_000
 """Longest expression in characters."""
 
-MAX_DEPTH = 200
-"""Deepest nesting; an operator in a chain counts as one level, as the tree leans on its left side."""
+MAX_DEPTH = 128
+"""Deepest nesting: five calls of this parser a level stay well below Python's 1,000.
+
+An operator in a chain counts as a level, as the tree leans on its left side."""
 
 _METRIC_WORDS = frozenset(AGGREGATORS) | {
     "and", "or", "unless", "by", "without", "offset", "start", "end", "step", "range", "anchored", "smoothed", "fill",
