@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.cli.values import parse_duration, parse_pairs, parse_time
+from workbench.cli.values import parse_duration, parse_pairs, parse_scalar, parse_time
 from workbench.errors import InputError
 
 NOW_US = 1_800_000_000_000_000
@@ -62,6 +62,16 @@ def test_any_text_gives_a_time_or_a_clear_error(text):
         except InputError as error:
             found = error.hint
         assert isinstance(found, (int, float)) or found
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("2.5", 2.5), ("1e3", 1000.0), ("true", True), ("false", False), ("vm", "vm"), ("", ""), ("[1]", "[1]"),
+     ("2026-11-24", "2026-11-24"), ("null", "null"), ('"quoted"', '"quoted"'), ("True", "True")],
+)  # fmt: skip
+def test_parameters_of_a_report(text, value):
+    found = parse_scalar(text)
+    assert (found, type(found)) == (value, type(value))
 
 
 def test_pairs():

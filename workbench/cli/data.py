@@ -10,21 +10,37 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from workbench import config
-from workbench.cli.values import parse_duration, parse_pairs, parse_time
+from workbench.cli.values import parse_duration, parse_pairs, parse_scalar, parse_time
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
     from workbench.query import Result
 
 
-def import_(options: argparse.Namespace) -> int:
-    """Import files and say what came of them."""
-    from workbench.cli.progress import Bar
-    from workbench.ingest import import_files
+def _open_home(options: argparse.Namespace, *, make: bool = False) -> config.Settings:
+    """The settings of the home (with `make`, it is made where it is missing), and a process fit to work on it.
+
+    Only warnings are logged, to standard error, and from now on libraries keep their caches in the home.
+    """
+    from workbench import log
     from workbench.serve import home
 
     settings = config.load(options.home)
-    home.make_home(settings)
+    log.configure("cli", level="WARNING", json=False)
+    if make:
+        home.make_home(settings)
+    if settings.home.exists():
+        home.use_caches(settings)
+    return settings
+
+
+def import_(options: argparse.Namespace) -> int:
+    """Import files and say what came of them."""
+    from workbench.cli.progress import Bar
+
+    settings = _open_home(options, make=True)
+    from workbench.ingest import import_files
+
     with Bar(sys.stderr) as bar:
         result = import_files(
             options.files,
@@ -39,10 +55,10 @@ def import_(options: argparse.Namespace) -> int:
 
 def query(options: argparse.Namespace) -> int:
     """Evaluate an expression and print the result."""
+    settings = _open_home(options)
     from workbench.query import instant, range_query
     from workbench.store import open_view
 
-    settings = config.load(options.home)
     now_us = time.time_ns() // 1000
     ranged = [name for name in ("start", "end", "step") if getattr(options, name)]
     if ranged and (len(ranged) < 3 or options.time):
@@ -111,8 +127,7 @@ def _cell(value: Any) -> str:
 
 def report(options: argparse.Namespace) -> int:
     """Run a report and print where it is kept."""
-    import yaml
-
+    settings = _open_home(options, make=True)
     from workbench.report import run_report
 
     try:
@@ -120,8 +135,7 @@ def report(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise InputError(f"{options.date!r} is no day", where="--date", hint="Write it as 2026-11-24.") from error
     pairs = parse_pairs(options.parameter, where="--parameter")
-    # Numbers and truth values reach the notebook as such, everything else as text.
-    values = {name: yaml.safe_load(text) if text else "" for name, text in pairs.items()}
+    values = {name: parse_scalar(text) for name, text in pairs.items()}
     settings = config.load(options.home)
     made = run_report(options.name, settings=settings, day=day, parameters=values, lake_version=options.lake_version)
     print(made.folder)

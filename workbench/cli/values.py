@@ -1,7 +1,8 @@
-"""Values as people type them: points in time, durations, pairs."""
+"""Values as people type them: points in time, durations, pairs, parameters."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -66,6 +67,15 @@ def parse_pairs(texts: Iterable[str], *, where: str) -> dict[str, str]:
             raise InputError(f"{name!r} is given twice", where=where)
         found[name] = value
     return found
+
+
+def parse_scalar(text: str) -> str | int | float | bool:
+    """A number (`3`, `2.5`, `1e3`) or `true`/`false` as such, everything else as the text it is."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (int, float, bool)) else text
 
 
 def _bounded(time_us: int) -> int:
