@@ -95,11 +95,11 @@ class SeriesBook:
         known = [registry.find(member.identity) for member in members]
         if caller.anonymous and any(one is not None and one.source != ANONYMOUS for one in known):
             return Refusal("owned_series", where=identity.name)
-        new = fresh | {member.identity for member, one in zip(members, known, strict=True) if one is None}
-        if len(new) > len(fresh):
-            if len(registry) + len(new) > self._limits.max_series:
+        new = {member.identity for member, one in zip(members, known, strict=True) if one is None} - fresh
+        if new:
+            if len(registry) + len(fresh) + len(new) > self._limits.max_series:
                 return Refusal("series_limit", where=identity.name)
-            if caller.anonymous and registry.anonymous + len(new) > self._limits.max_anonymous_series:
+            if caller.anonymous and registry.anonymous + len(fresh) + len(new) > self._limits.max_anonymous_series:
                 return Refusal("anonymous_quota", where=identity.name)
             fresh |= new
         return None

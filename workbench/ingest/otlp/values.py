@@ -53,7 +53,7 @@ def exemplar_dict(exemplar: Any) -> dict[str, Any]:
     """An Exemplar as the schema's struct."""
     number = exemplar.as_int if exemplar.WhichOneof("value") == "as_int" else exemplar.as_double
     return {
-        "time": min(exemplar.time_unix_nano // 1000, 2**62),
+        "time": exemplar.time_unix_nano // 1000,
         "value": float(number),
         "trace_id": exemplar.trace_id.hex(),
         "span_id": exemplar.span_id.hex(),
