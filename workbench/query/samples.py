@@ -49,33 +49,22 @@ def read(view: View, rows: Sequence[Row], start_us: int, end_us: int) -> Loaded:
 
 
 def _merged(view: View, rows: Sequence[Row], start_us: int, end_us: int) -> Loaded:
-    ids = np.unique(np.array([number for row in rows for number in row.ids], np.int64))
-    found = view.samples(ids, start_us, end_us)
-    times: list[np.ndarray] = []
-    values: list[np.ndarray] = []
-    for row in rows:
-        places = np.searchsorted(ids, sorted(row.ids))
-        slices = [slice(found.offsets[place], found.offsets[place + 1]) for place in places]
-        row_times = np.concatenate([found.times_us[part] for part in slices])
-        row_values = np.concatenate([found.values[part] for part in slices])
-        if row.kind == "info":
-            row_times = np.unique(row_times[~is_stale(row_values)])
-            row_values = np.ones(len(row_times))
-        elif len(slices) > 1:
-            row_times, row_values = _last_wins(row_times, row_values)
-        times.append(row_times)
-        values.append(row_values)
-    offsets = np.concatenate(([0], np.cumsum([len(part) for part in times]))).astype(np.int64)
-    return Loaded([row.labels for row in rows], offsets, _joined(times, np.int64), _joined(values, np.float64))
-
-
-def _last_wins(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort by time; of equal times the one that stood last (the highest series id) stays."""
-    order = np.argsort(times, kind="stable")
-    times, values = times[order], values[order]
-    last = np.append(times[1:] != times[:-1], True) if len(times) else np.empty(0, bool)
-    return times[last], values[last]
-
-
-def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
-    return np.concatenate(parts).astype(dtype, copy=False) if parts else np.empty(0, dtype)
+    """Bring the samples of all ids of a row together: by time, of equal times that of the highest id."""
+    sizes = [len(row.ids) for row in rows]
+    ids = np.concatenate([np.sort(np.array(row.ids, np.int64)) for row in rows])
+    distinct, place = np.unique(ids, return_inverse=True)
+    found = view.samples(distinct, start_us, end_us)
+    counts = np.diff(found.offsets)[place]
+    # Where in `found` each sample of each id of each row lies, and which row it belongs to.
+    before = np.cumsum(counts) - counts
+    index = np.repeat(found.offsets[:-1][place] - before, counts) + np.arange(counts.sum())
+    owner = np.repeat(np.repeat(np.arange(len(rows)), sizes), counts)
+    times, values = found.times_us[index], found.values[index]
+    info = np.array([row.kind == "info" for row in rows])[owner]
+    kept = ~(info & is_stale(values))
+    owner, times, values = owner[kept], times[kept], np.where(info, 1.0, values)[kept]
+    order = np.lexsort((times, owner))
+    owner, times, values = owner[order], times[order], values[order]
+    last = np.append((times[1:] != times[:-1]) | (owner[1:] != owner[:-1]), True)[: len(times)]
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(owner[last], minlength=len(rows))))).astype(np.int64)
+    return Loaded([row.labels for row in rows], offsets, times[last], values[last])

@@ -86,7 +86,7 @@ class Context:
         return times if when.offset is None else times - self.duration_us(when.offset)
 
     def duration_us(self, duration: Duration, *, positive: bool = False) -> int:
-        """A duration with its arithmetic done. Raises QueryError if it is no time, or not `positive` though it must be."""
+        """A duration with its arithmetic done. Raises QueryError where it is none, or not as `positive`."""
         seconds = self._seconds(duration)
         if not abs(seconds * 1e6) < MAX_DURATION_US:
             raise QueryError("duration out of range", where=str(duration))
