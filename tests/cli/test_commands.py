@@ -203,7 +203,13 @@ def written(form: str, found: Result) -> bytes:
 def test_a_result_in_every_format():
     found = result()
     document = json.loads(written("json", found))
-    assert document == {"status": "success", "data": found.to_prometheus()}
+    first, second = document["data"].pop("result")
+    assert document == {"status": "success", "data": {"resultType": "matrix"}}
+    assert first == {
+        "metric": {"__name__": "up", "job": "a, b"},
+        "values": [[1_800_000_000, "1"], [1_800_000_015, "2.5"]],
+    }
+    assert second["values"] == [[1_800_000_015, "+Inf"]]
     rows = list(csv.DictReader(io.StringIO(written("csv", found).decode())))
     assert [(row["job"], float(row["value"])) for row in rows] == [("a, b", 1.0), ("a, b", 2.5), ('c"d', float("inf"))]
     assert pq.read_table(io.BytesIO(written("parquet", found))).equals(found.to_table())

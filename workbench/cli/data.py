@@ -136,7 +136,6 @@ def report(options: argparse.Namespace) -> int:
         raise InputError(f"{options.date!r} is no day", where="--date", hint="Write it as 2026-11-24.") from error
     pairs = parse_pairs(options.parameter, where="--parameter")
     values = {name: parse_scalar(text) for name, text in pairs.items()}
-    settings = config.load(options.home)
     made = run_report(options.name, settings=settings, day=day, parameters=values, lake_version=options.lake_version)
     print(made.folder)
     return 0
