@@ -114,7 +114,7 @@ def test_a_reader_survives_the_kill_and_follows_the_next_writer(settings: Settin
             looks: list[bool] = []
 
             def follow(stop: threading.Event = stop, looks: list[bool] = looks) -> None:
-                while not stop.is_set():
+                while not stop.wait(0.005):
                     view.refresh()
                     times = view.samples(np.array([1]), 0, 2**62).times_us
                     looks.append(len(np.unique(times)) == len(times))

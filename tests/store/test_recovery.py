@@ -16,7 +16,7 @@ from workbench.store.layout import check_layout, published_path, segment_numbers
 from workbench.store.published import create_published, read_identity
 from workbench.store.wal import HEADER_BYTES, read_header
 
-from .conftest import NOW_US, found, register, sample_batch
+from .conftest import NOW_US, event_batch, found, register, sample_batch
 from .test_writer import Disk, put
 
 
@@ -152,6 +152,35 @@ def test_a_crash_between_the_commits_of_a_seal(settings: Settings, monkeypatch: 
         assert found(writer.view, [1]) == expected(3)
         assert found(writer.view, [1], version=version) == expected(3)
         assert writer._lake.table("samples").num_rows == 3
+
+
+@pytest.mark.parametrize("table", ["samples", "dead_letter"])
+def test_a_load_cut_short_is_repeated_after_a_crash(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    commit_table = Lake._commit_table
+    old_us = NOW_US - 10**12
+    step = {"samples": sample_batch([1] * 2, [old_us, old_us + 1], [1.0, 2.0]), "events": event_batch(["x"], [old_us])}
+
+    def die(self: Lake, kind: object, app: str, *rest: object) -> None:
+        if kind.name == table and app.startswith("load:"):  # type: ignore[attr-defined]
+            raise OSError("killed here")
+        commit_table(self, kind, app, *rest)  # type: ignore[arg-type]
+
+    fill(settings)
+    with open_writer(settings) as writer:
+        assert writer.load("a", 1, {"samples": sample_batch([1], [old_us], [0.5])})
+        monkeypatch.setattr(Lake, "_commit_table", die)
+        with pytest.raises(OSError, match="killed here"):
+            writer.load("a", 2, step)
+        monkeypatch.undo()
+        writer.seal()
+    with open_writer(settings) as writer:
+        assert writer.load("b", 1, {"events": event_batch(["y"], [old_us])})
+        assert writer.load("a", 2, step)
+        assert not writer.load("a", 2, step)
+        assert found(writer.view, [1], 0, old_us + 9) == {1: [(old_us, 1.0), (old_us + 1, 2.0)]}
+        assert sorted(writer.view.table("events").column("id").to_pylist()) == ["x", "y"]
 
 
 def test_numbers_go_on_from_the_highest(settings: Settings) -> None:

@@ -46,7 +46,7 @@ def check_layout(settings: Settings) -> bool:
     try:
         found = json.loads(marker.read_text(encoding="utf-8"))["layout"]
     except FileNotFoundError:
-        if settings.lake_dir.exists() or segment_numbers(settings):
+        if (settings.lake_dir / "identity.json").exists() or segment_numbers(settings):
             raise LayoutUnknown(
                 "the home holds a log or a lake, but does not say which layout they have",
                 where=str(marker),

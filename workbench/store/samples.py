@@ -55,6 +55,13 @@ def empty_run() -> Run:
     return Run(none, np.zeros(1, np.int64), none, np.empty(0, np.float64), none)
 
 
+def compile_kernels() -> None:
+    """Compile, or load from the cache, all kernels: seconds that no query should have to wait for."""
+    one = np.ones(1, np.int64)
+    run = sort_run(one, one, np.ones(1), one)
+    drop_before(merge_runs(run, gather(run, one, 0, 1)), 0, 0)
+
+
 def sort_run(series: np.ndarray, times: np.ndarray, values: np.ndarray, sequences: np.ndarray) -> Run:
     """Bring rows in any order into a run; of equal (series, time) the highest sequence stays."""
     if not len(series):

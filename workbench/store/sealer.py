@@ -20,6 +20,7 @@ from workbench.store.view import with_rows
 from workbench.store.wal import read_header
 
 RETRY_SECONDS = 5.0
+RETRY_MAX_SECONDS = 300.0
 
 SEALED = Counter("workbench_store_sealed_segments_total", "Log segments committed to the lake.")
 SEALED_ROWS = Counter("workbench_store_sealed_rows_total", "Rows committed to the lake from the log.")
@@ -147,7 +148,7 @@ class Sealer:
                         self._closed.popleft()
                 pause = 0.0
             except Exception as error:  # whatever it is, the rows are safe in the log, and the next try may succeed
-                pause = RETRY_SECONDS
+                pause = min(max(2 * pause, RETRY_SECONDS), RETRY_MAX_SECONDS)
                 FAILED.inc()
                 log.exception("seal_failed", segment=number)
                 with self._changed:

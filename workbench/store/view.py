@@ -21,7 +21,7 @@ from workbench.store.lake import Lake
 from workbench.store.layout import segment_path
 from workbench.store.published import pack_sequence
 from workbench.store.registry import SeriesRegistry, series_rows
-from workbench.store.samples import Run, Samples, gather, merge_runs, sort_run
+from workbench.store.samples import Run, Samples, compile_kernels, gather, merge_runs, sort_run
 from workbench.store.wal import DOCTOR, read_record
 
 log = logs.get(__name__)
@@ -118,6 +118,7 @@ class View:
 
     def _fill(self, head: Head) -> None:
         try:
+            compile_kernels()
             self._read_recent(head)
         except Exception:  # the lake answers in its place
             log.exception("head_not_filled")

@@ -144,7 +144,8 @@ class Writer:
     def load(self, load_id: str, number: int, batches: Mapping[str, pa.RecordBatch]) -> bool:
         """Commit a numbered step of a bulk load straight to the lake; False if that number was done already.
 
-        Numbers grow by one from 1. Series must be registered. Recent samples go through the log as well, because every
+        Numbers grow by one from 1; a number that was cut short must be repeated with the same rows. Series must be
+        registered. Recent samples go through the log as well, because every
         reader holds those in memory and does not look for them in the lake.
         """
         for kind, batch in batches.items():
@@ -159,7 +160,7 @@ class Writer:
         if recent is not None:
             self.append({"samples": recent}).result()
         with self._writing_lake:
-            self._lake.commit(app, number, {kind: self._load_table(kind, batch) for kind, batch in batches.items()})
+            self._lake.commit(app, number, self._load_tables(batches))
         self._lake_moved()
         return True
 
@@ -208,13 +209,16 @@ class Writer:
         keep = samples.column("time").cast(pa.int64()).to_numpy() >= bound_us
         return samples.filter(pa.array(keep)) if keep.any() else None
 
-    def _load_table(self, kind: str, batch: pa.RecordBatch) -> pa.Table:
+    def _load_tables(self, batches: Mapping[str, pa.RecordBatch]) -> dict[str, pa.Table]:
+        """Rows with the place that a load has now; a step that is repeated after a crash may get another one."""
         segment = self._committer.segment - 1
         if segment != self._load_segment:
             self._load_segment, self._load_rows = segment, LOAD_ROWS_FROM
-        first = self._load_rows
-        self._load_rows += batch.num_rows
-        return with_rows(kind, batch, segment, first)
+        tables = {}
+        for kind, batch in batches.items():
+            tables[kind] = with_rows(kind, batch, segment, self._load_rows)
+            self._load_rows += batch.num_rows
+        return tables
 
 
 def open_writer(settings: Settings, *, wait_seconds: float = 0.0, **disk: Callable[..., Any]) -> Writer:
