@@ -74,6 +74,8 @@ class Lake:
     min_free_bytes: int = 2**30
     unpinned_version_days: int = 7
     compact_after_files: int = 12
+    compact_every_seconds: int = 60
+    compact_block_seconds: int = 7200
     simulated_samples_days: int = 90
 
 

@@ -10,9 +10,8 @@ import time
 from workbench import log
 from workbench.errors import WorkbenchError
 from workbench.serve.process import child_main
-from workbench.store import apply_retention, compact, open_lake
+from workbench.store import Lake, apply_retention, compact, state
 
-COMPACT_EVERY_SECONDS = 60
 RETAIN_EVERY_SECONDS = 3600
 NICE = 10
 
@@ -21,22 +20,23 @@ logger = log.get(__name__)
 
 def main() -> None:
     """Run until SIGTERM."""
-    child = child_main("keeper")
+    settings = child_main("keeper").settings
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     os.nice(NICE)
-    retained = 0.0
-    while not stop.wait(COMPACT_EVERY_SECONDS):
+    engine = state.engine(settings)
+    lake = Lake(settings)
+    retain_at = 0.0
+    while not stop.wait(settings.lake.compact_every_seconds):
         now_us = time.time_ns() // 1000
         try:
-            lake = open_lake(child.settings)
-            done = compact(lake, now_us)
-            if done:
-                logger.info("compacted", what=done)
-            if time.monotonic() - retained > RETAIN_EVERY_SECONDS:
-                report = apply_retention(lake, child.settings, now_us)
-                retained = time.monotonic()
-                logger.info("retention applied", report=str(report))
+            lake.refresh()
+            if not lake.lake_version:
+                continue
+            compact(lake, now_us)
+            if time.monotonic() >= retain_at:
+                retain_at = time.monotonic() + RETAIN_EVERY_SECONDS
+                logger.info("retention applied", done=str(apply_retention(lake, settings, now_us, engine=engine)))
         except (WorkbenchError, OSError) as error:
             # The next round tries again; nothing that the hub took is at stake.
             logger.warning("maintenance failed", error=str(error))

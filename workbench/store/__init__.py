@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.store.batches import decode_batches, encode_batches
     from workbench.store.client import RemoteWriter, answer, attach
+    from workbench.store.compaction import compact
     from workbench.store.follow import Follower, open_view
     from workbench.store.lake import Lake
     from workbench.store.registry import Identity, Series, SeriesRegistry
+    from workbench.store.retention import Retained, apply_retention
     from workbench.store.samples import Samples
     from workbench.store.view import View
     from workbench.store.wal import Position
@@ -24,13 +26,16 @@ _HOMES = {
     "Lake": "lake",
     "Position": "wal",
     "RemoteWriter": "client",
+    "Retained": "retention",
     "Samples": "samples",
     "Series": "registry",
     "SeriesRegistry": "registry",
     "View": "view",
     "Writer": "writer",
     "answer": "client",
+    "apply_retention": "retention",
     "attach": "client",
+    "compact": "compaction",
     "decode_batches": "batches",
     "encode_batches": "batches",
     "open_view": "follow",
@@ -55,13 +60,16 @@ __all__ = [
     "Lake",
     "Position",
     "RemoteWriter",
+    "Retained",
     "Samples",
     "Series",
     "SeriesRegistry",
     "View",
     "Writer",
     "answer",
+    "apply_retention",
     "attach",
+    "compact",
     "decode_batches",
     "encode_batches",
     "open_view",

@@ -27,13 +27,20 @@ from workbench.store.rows import DAY_US, day_start_us, deduplicate
 _log = log.get(__name__)
 
 TARGET_BYTES = 128 * 2**20
-BLOCK_US = 2 * 3600 * 1_000_000
-# How long after its end a block or a day still waits for samples on their way, and an old day for an import to finish.
-SLACK_US = 600 * 1_000_000
 # Rows held in memory at once: a slice of series has about so many.
 SLICE_ROWS = 2_000_000
 # Opening a table reads every log entry since its last checkpoint.
 CHECKPOINT_VERSIONS = 100
+
+
+def block_us(settings: Settings) -> int:
+    """Length of a block: two hours, if not set otherwise."""
+    return settings.lake.compact_block_seconds * 1_000_000
+
+
+def slack_us(settings: Settings) -> int:
+    """How long after its end a block or a day still waits for samples on their way, and an old day for an import."""
+    return block_us(settings) // 12
 
 
 @dataclass(frozen=True)
@@ -79,11 +86,11 @@ def plan(
         fresh = [file for file in group if not file.name.startswith("day-")]
         if not fresh or (len(group) == 1 and group[0].name.startswith("block-")):
             continue
-        over_us = day_start_us(day) + DAY_US + SLACK_US if day else 0
+        over_us = day_start_us(day) + DAY_US + slack_us(settings) if day else 0
         if everything or (now_us > over_us and _is_due(fresh, over_us if day else None, now_us, settings)):
             yield from _bounded(kind, _touched(fresh, group))
         elif now_us <= over_us:
-            yield from _closed_blocks(fresh, now_us, settings.lake.compact_after_files)
+            yield from _closed_blocks(fresh, now_us, settings)
 
 
 def merge(
@@ -115,18 +122,19 @@ def _is_due(fresh: Sequence[DataFile], over_us: int | None, now_us: int, setting
         return True
     if over_us is None:
         return False
-    settled_us = max(file.modified_ms for file in fresh) * 1000 + SLACK_US
+    settled_us = max(file.modified_ms for file in fresh) * 1000 + slack_us(settings)
     return now_us > max(settled_us, over_us + settings.ingest.accept_past_seconds * 1_000_000)
 
 
-def _closed_blocks(fresh: Sequence[DataFile], now_us: int, enough: int) -> Iterator[Merge]:
+def _closed_blocks(fresh: Sequence[DataFile], now_us: int, settings: Settings) -> Iterator[Merge]:
+    length_us, enough = block_us(settings), settings.lake.compact_after_files
     blocks: dict[int, list[DataFile]] = defaultdict(list)
     for file in fresh:
         if file.time_us is not None:
-            blocks[file.time_us[0] // BLOCK_US].append(file)
+            blocks[file.time_us[0] // length_us].append(file)
     for block, group in blocks.items():
         sealed = sum(file.name.startswith("part-") for file in group)
-        if sealed >= enough and now_us > (block + 1) * BLOCK_US + SLACK_US:
+        if sealed >= enough and now_us > (block + 1) * length_us + slack_us(settings):
             yield Merge(tuple(group), "block")
 
 

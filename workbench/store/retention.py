@@ -1,0 +1,190 @@
+"""What the lake lets go of: rows past their retention, versions nobody may name any more, files nobody needs.
+
+Nothing here is urgent and everything can be repeated: a kill at any point leaves the lake readable, and the next round
+does what is left. The caller is one process (the keeper); the exchange of files holds the maintenance lock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from workbench.config import Settings
+from workbench.schema import KINDS, Kind
+from workbench.store import delta, parquet, state
+from workbench.store.lake import Lake
+from workbench.store.manifest import Manifest, maintenance_lock
+from workbench.store.parquet import DataFile
+from workbench.store.registry import series_rows
+
+DAY_US = 24 * 3600 * 1_000_000
+SIMULATED = ("deployment.environment.name", "simulated")
+# A reader that opened a version before its files became needless may read them for as long as a long query takes.
+READER_GRACE_SECONDS = 3600.0
+# A file that no commit names may belong to a writer that is just about to commit it.
+ORPHAN_GRACE_SECONDS = 24 * 3600.0
+
+
+@dataclass
+class Retained:
+    """What a round let go of, or would (`dry_run`): rows by table, versions, files and their bytes; the cap's state."""
+
+    dry_run: bool
+    rows: dict[str, int] = field(default_factory=dict)
+    versions: int = 0
+    files: int = 0
+    file_bytes: int = 0
+    used_bytes: int = 0
+    cap_bytes: int = 0
+
+
+def apply_retention(
+    lake: Lake, settings: Settings, now_us: int, *, engine: sa.Engine | None = None, dry_run: bool = False
+) -> Retained:
+    """One round: old rows, then raw samples over the disk cap, then versions, then files.
+
+    `now_us` is microseconds UTC. `engine` is the relational state, whose pins keep versions; without it all are kept.
+    """
+    done = Retained(dry_run, cap_bytes=settings.lake.cap_bytes)
+    if not lake.settle():
+        return done
+    lake.refresh()
+    for kind in KINDS.values():
+        if kind.retention_days is not None and kind.time:
+            _drop_old(lake, kind, now_us, done)
+    done.used_bytes = _used_bytes(lake, settings)
+    if settings.lake.cap_bytes and done.used_bytes > settings.lake.cap_bytes:
+        _shorten_samples(lake, now_us, done.used_bytes - settings.lake.cap_bytes, done)
+    if engine is not None:
+        _expire_versions(lake, engine, now_us, done)
+    for kind in KINDS.values():
+        _remove_files(lake, kind, done)
+    return done
+
+
+def _drop_old(lake: Lake, kind: Kind, now_us: int, done: Retained) -> None:
+    """Whole days that are over and past the retention of all their rows go; of samples, simulated ones stay longer."""
+    assert kind.retention_days is not None
+    simulated = _simulated_series(lake) if kind.name == "samples" else np.empty(0, np.int64)
+    longer = lake.settings.lake.simulated_samples_days if simulated.size else kind.retention_days
+    bound, last_bound = (_day(now_us - days * DAY_US) for days in (kind.retention_days, longer))
+    for file in lake.newest_files(kind.name):
+        if file.day is None or date.fromisoformat(file.day) >= bound:
+            continue
+        if date.fromisoformat(file.day) < last_bound or not simulated.size:
+            _exchange(lake, kind, file, [], done)
+            continue
+        ids = parquet.read_rows(str(lake.path(kind.name) / file.path), kind, ["series"])["series"].to_numpy()
+        keep = np.isin(ids, simulated)
+        if keep.all():
+            continue
+        rows = parquet.read_rows(str(lake.path(kind.name) / file.path), kind, parquet.file_schema(kind).names)
+        _exchange(lake, kind, file, [rows.filter(pa.array(keep))] if keep.any() else [], done)
+
+
+def _exchange(lake: Lake, kind: Kind, file: DataFile, rows: Sequence[pa.Table], done: Retained) -> None:
+    kept = sum(table.num_rows for table in rows)
+    if not done.dry_run:
+        folder, prefix = lake.path(kind.name), file.name.split("-", maxsplit=1)[0]
+        made = [parquet.write_file(folder, kind, table, day=file.day, prefix=prefix) for table in rows]
+        if not lake.replace(kind.name, add=made, remove=[file], erase=True):
+            for new in made:
+                (folder / new.path).unlink(missing_ok=True)
+            return
+    done.rows[kind.name] = done.rows.get(kind.name, 0) + file.rows - kept
+
+
+def _shorten_samples(lake: Lake, now_us: int, excess_bytes: int, done: Retained) -> None:
+    """Let the oldest days of samples go until the lake is under its cap; yesterday and today always stay."""
+    kind, youngest = KINDS["samples"], _day(now_us - DAY_US)
+    files = sorted(lake.newest_files("samples"), key=lambda file: file.day or "")
+    for file in files:
+        if excess_bytes <= 0 or file.day is None or date.fromisoformat(file.day) >= youngest:
+            break
+        _exchange(lake, kind, file, [], done)
+        excess_bytes -= file.size_bytes
+
+
+def _expire_versions(lake: Lake, engine: sa.Engine, now_us: int, done: Retained) -> None:
+    """Versions older than settings allow go, but for the newest and those that are pinned."""
+    bound_us = now_us - lake.settings.lake.unpinned_version_days * DAY_US
+    with engine.connect() as connection:
+        pinned = set(connection.execute(sa.select(state.pins.c.lake_version)).scalars())
+    for name in lake.manifests.ids()[:-1]:
+        if name not in pinned and lake.manifests.read(name).time_us < bound_us:
+            done.versions += 1
+            if not done.dry_run:
+                lake.manifests.remove(name)
+
+
+def _remove_files(lake: Lake, kind: Kind, done: Retained) -> None:
+    """Delete files that no kept version names, once no reader can still be at them."""
+    folder = lake.path(kind.name)
+    if not folder.exists():
+        return
+    # The lock keeps a seal from committing a version between the two looks.
+    with maintenance_lock(lake.folder):
+        current = {file.path for file in lake.newest_files(kind.name)}
+        kept = sorted({manifest.tables.get(kind.name, -1) for manifest in _manifests(lake)})
+        added, removed = _history(folder)
+    for path in sorted(folder.rglob("*.parquet")):
+        name = str(path.relative_to(folder))
+        if name in current or name.startswith("_delta_log"):
+            continue
+        idle_seconds = time.time() - path.stat().st_mtime
+        if name in removed:
+            version, removed_us = removed[name]
+            idle_seconds = time.time() - removed_us / 1e6
+            needed = any(added.get(name, 0) <= named < version for named in kept)
+            grace_seconds = READER_GRACE_SECONDS
+        else:
+            needed, grace_seconds = False, ORPHAN_GRACE_SECONDS
+        if needed or idle_seconds < grace_seconds:
+            continue
+        done.files += 1
+        done.file_bytes += path.stat().st_size
+        if not done.dry_run:
+            path.unlink(missing_ok=True)
+
+
+def _history(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, int]]]:
+    """path -> version that added it, and path -> (version that removed it, when in microseconds), as the log tells."""
+    added: dict[str, int] = {}
+    removed: dict[str, tuple[int, int]] = {}
+    for version, actions in delta.entries(folder):
+        for action in actions:
+            if "add" in action:
+                added[action["add"]["path"]] = version
+            elif "remove" in action:
+                body = action["remove"]
+                removed[body["path"]] = (version, int(body.get("deletionTimestamp") or 0) * 1000)
+    return added, removed
+
+
+def _manifests(lake: Lake) -> Iterator[Manifest]:
+    for name in lake.manifests.ids():
+        yield lake.manifests.read(name)
+
+
+def _simulated_series(lake: Lake) -> np.ndarray:
+    """Ids (sorted int64) of series of the simulated platform."""
+    ids = [row.id for row in series_rows(lake.table("series")) if SIMULATED in row.identity.resource]
+    return np.unique(np.array(ids, np.int64))
+
+
+def _used_bytes(lake: Lake, settings: Settings) -> int:
+    """Bytes of log and lake on disk, files kept for old versions included."""
+    folders = (settings.lake_dir, settings.log_dir, settings.home / "index")
+    found = (path for folder in folders if folder.exists() for path in folder.rglob("*"))
+    return sum(path.stat().st_size for path in found if path.is_file())
+
+
+def _day(time_us: int) -> date:
+    return datetime.fromtimestamp(time_us / 1e6, UTC).date()
