@@ -217,6 +217,7 @@ def test_recent_queries_leave_the_lake_alone_once_the_head_is_full(
         rows = [(NOW_US - 400_000_000 * i, float(i)) for i in range(18, -1, -1)]  # seven slices of the head's span
         put(writer, a, (NOW_US - 9_000_000_000, 9.0), *rows)
         writer.seal()
+    monkeypatch.setattr("workbench.store.follow.FILL_AFTER_SECONDS", 0.0)
     view = open_view(settings)
     start_us = NOW_US - 7_000_000_000
     expected = {a: [row for row in rows if row[0] >= start_us]}

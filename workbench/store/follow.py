@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from workbench.store.layout import check_layout, published_path, segment_path
 from workbench.store.published import Published
 from workbench.store.view import View
 from workbench.store.wal import DOCTOR, HEADER_BYTES, Header, Position, TornRecord, read_header, read_records
+
+FILL_AFTER_SECONDS = 2.0
+"""A process that still follows after this long will ask often enough for a full head to pay."""
 
 _ATTEMPTS = 5
 
@@ -63,6 +67,7 @@ class Follower(View):
         self._refreshing = threading.RLock()
         self._published: Published | None = None
         self._seen = (-1, -1)
+        self._opened = time.monotonic()
         self._reader: SegmentReader | None = None
         self._next = 0
         super().__init__(settings, version=version)
@@ -76,8 +81,8 @@ class Follower(View):
         """
         if self._version is not None:
             return False
-        if self._warmer is None:
-            self.warm()  # who comes again will ask more often than is worth reading the lake for
+        if self._warmer is None and time.monotonic() - self._opened >= FILL_AFTER_SECONDS:
+            self.warm()
         page = self._published
         if page is not None and page.words == self._seen:
             return False

@@ -127,7 +127,10 @@ class View:
         span_us = self._settings.query.head_seconds * 1_000_000
         oldest_us = self._clock_us() - span_us
         start_us, end_us = oldest_us + span_us, None
-        while start_us > oldest_us and head.rows < self._settings.query.head_samples and head is self._head:
+        # A process that ends, or a view that is closed or starts again, is not kept waiting.
+        while start_us > oldest_us and head is self._head and threading.main_thread().is_alive():
+            if head.rows >= self._settings.query.head_samples:
+                break
             start_us = max(start_us - span_us // _SLICES - 1, oldest_us)
             rows = self._lake.table("samples", start_us=start_us, end_us=end_us, columns=_SAMPLE_COLUMNS)
             head.add(*_float_rows(rows))
