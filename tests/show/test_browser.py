@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import Served
 
 from tests.conftest import need
+from tests.show.server import Served
 from workbench.show import build
 from workbench.show.units import UNITS, format_age, format_value
 

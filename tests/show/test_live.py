@@ -7,8 +7,8 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from stage import Stage
 
+from tests.show.stage import Stage
 from workbench.errors import Busy
 from workbench.show import RealTimeUpdater, live, load_dashboard
 from workbench.show.context import SHIPPED_DASHBOARDS

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from stage import Stage, result
 from starlette.applications import Starlette
 
+from tests.show.stage import Stage, result
 from workbench.errors import QueryLimit, StoreError
 from workbench.query import Result
 from workbench.show import load_dashboard, routes
@@ -217,6 +217,12 @@ async def test_a_moving_span_ends_with_the_present(stage: Stage, client: httpx.A
                 assert len(series["values"]) == (data["end"] - data["start"]) / data["step"] + 2, name
                 assert series["values"][-1] == series["last"]
     assert data["time"] > data["end"]
+
+
+async def test_series_stand_in_the_order_of_the_queries_then_by_name(client: httpx.AsyncClient) -> None:
+    tiles = (await client.get(f"{PAGE}/data")).json()["tiles"]
+    assert [series["name"] for series in tiles["host_load"]["series"]] == ["1 min", "5 min", "15 min"]
+    assert [series["name"] for series in tiles["host_cpu"]["series"]] == ["iowait", "steal", "system", "user"]
 
 
 async def test_of_very_many_series_the_largest_are_shown(stage: Stage, client: httpx.AsyncClient) -> None:

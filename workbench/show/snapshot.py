@@ -134,6 +134,7 @@ class Evaluator:
         kept, hidden = _largest(rows, tile.limit)
         for row in kept:
             values = row.pop("values")
+            del row["query"]
             if chart:
                 row["values"] = [_plain(value) for value in values.tolist()]
         age_us, simulated = self._behind(tile, filters, now_us)
@@ -244,6 +245,7 @@ def _series(results: Sequence[Any], number: int, legend: str) -> list[dict[str, 
         rows.append(
             {
                 "key": key,
+                "query": number,
                 "name": _short(_legend(legend, labels)),
                 "last": _plain(float(finite[-1])) if finite.size else None,
                 "simulated": labels.get("deployment_environment_name") == "simulated",
@@ -254,9 +256,9 @@ def _series(results: Sequence[Any], number: int, legend: str) -> list[dict[str, 
 
 
 def _largest(rows: list[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any]], int]:
-    """The `limit` rows with the largest newest values, by name, and how many were left out."""
+    """The `limit` rows with the largest newest values, by query and name, and how many were left out."""
     kept = sorted(rows, key=lambda row: -math.inf if row["last"] is None else row["last"], reverse=True)[:limit]
-    return sorted(kept, key=lambda row: (row["name"], row["key"])), len(rows) - len(kept)
+    return sorted(kept, key=lambda row: (row["query"], row["name"], row["key"])), len(rows) - len(kept)
 
 
 def _legend(template: str, labels: Mapping[str, str]) -> str:
