@@ -112,6 +112,9 @@ def test_errors(view, endpoint, parameters, status, kind, words):
 def test_time_out_and_a_missing_store_have_their_kinds(view):
     status, body = ask(view, "query", ("query", "up"), limits=config.Query(timeout_seconds=0))
     assert (status, body["errorType"]) == (503, "timeout")
+    assert ask(view, "query", ("query", "up"), ("timeout", "0"))[0] == 503
+    assert ask(view, "query", ("query", "up"), ("timeout", "5s"))[0] == 200
+    assert ask(view, "query", ("query", "up"), ("timeout", "soon"))[0] == 400
     status, text = error_response(VersionGone("no such version"))
     assert (status, json.loads(text)["errorType"]) == (410, "unavailable")
 

@@ -105,8 +105,10 @@ def test_bad_ranges_are_refused(view):
             ask(view, f"m offset ({duration})")
     with pytest.raises(QuerySyntaxError, match="out of bounds"):
         ask(view, "m @ 1e13")
-    with pytest.raises(QueryError, match="invalid label name"):
-        ask(view, 'count_values("", m)')
+    for expr in ('count_values("", m)', 'label_replace(m, "", "x", "a", ".*")', 'label_join(m, "", "-", "a")'):
+        with pytest.raises(QueryError, match="label name"):
+            ask(view, expr)
+    assert ask(view, 'label_replace(m, "a.b", "$1", "a", "(.*)")').labels[0]["a.b"] == "1"
 
 
 def test_the_lookback_is_a_setting(view):

@@ -5,7 +5,9 @@ Shapes and texts are those of Prometheus' documentation, "HTTP API"; what Promet
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +60,9 @@ def error_response(error: WorkbenchError) -> tuple[int, bytes]:
 
 def _data(view: View, endpoint: str, parameters: Parameters, now_us: int, limits: config.Query) -> Any:
     single = dict(parameters)
+    if single.get("timeout"):
+        asked_seconds = math.ceil(duration_us(single["timeout"], name="timeout") / 1e6)
+        limits = replace(limits, timeout_seconds=min(limits.timeout_seconds, asked_seconds))
     if endpoint == "query":
         time_us = moment_us(single.get("time") or now_us / 1e6, now_us)
         return _limited(instant(view, _query(single), time_us, limits=limits).to_prometheus(), single)

@@ -67,6 +67,8 @@ def call(context: Context, node: Call, args: Sequence[Argument]) -> Scalar | Vec
         return _sorted(first, descending=_ORDERED[name])
     if name in ("label_replace", "label_join"):
         texts = [arg for arg in args[1:] if isinstance(arg, str)]
+        if not texts[0]:
+            raise QueryError(f"invalid destination label name in {name}(): it is empty")
         return _label_replace(first, *texts) if name == "label_replace" else _label_join(first, *texts)
     return _bounded(name, first, [arg.values for arg in args[1:] if isinstance(arg, Scalar)])
 
@@ -119,8 +121,6 @@ def _bounded(name: str, vector: Vector, limits: Sequence[np.ndarray]) -> Vector:
 
 
 def _label_replace(vector: Vector, target: str, replacement: str, source: str, pattern: str) -> Vector:
-    if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", target, re.ASCII):
-        raise QueryError(f"invalid destination label name in label_replace(): {target!r}")
     values = [dict(labels).get(source, "") for labels in vector.labels]
     distinct = sorted(set(values))
     replaced = dict(zip(distinct, _expand(distinct, pattern, replacement), strict=True))
