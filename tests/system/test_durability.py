@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ import pytest
 from benchmarks.load import Client, run_clients
 from system.conftest import Workbench, wait_for
 from workbench.config import load
-from workbench.store import open_view
+from workbench.store import Lake, compact, open_view, open_writer
 
 CLIENTS = 8
 SERIES = 700
@@ -45,11 +46,7 @@ def count_by_independent_reader(home: Path, *, compacted: bool) -> dict[str, tup
         .filter(pl.col("name") == "load_samples")
         .sort("segment", "row")
         .unique("series", keep="last")
-        .with_columns(
-            client=pl.col("attributes").list.eval(
-                pl.element().filter(pl.element().struct.field("key") == "client").struct.field("value")
-            ).list.first()
-        )
+        .with_columns(client=pl.col("attributes").map.get("client"))
         .select("series", "client")
     )  # fmt: skip
     samples = pl.scan_delta(str(home / "lake" / "samples")).select("series", "time", "type", "segment", "row")
@@ -65,7 +62,12 @@ def count_by_independent_reader(home: Path, *, compacted: bool) -> dict[str, tup
 @pytest.mark.timeout(600)
 def test_acknowledged_is_found_once_after_kills(tmp_path: Path):
     # Short segments, so that kills fall into seals and compactions too.
-    settings = {"WORKBENCH_LOG_SEGMENT_SECONDS": "2", "WORKBENCH_LAKE_COMPACT_AFTER_FILES": "3"}
+    settings = {
+        "WORKBENCH_LOG_SEGMENT_SECONDS": "2",
+        "WORKBENCH_LAKE_COMPACT_AFTER_FILES": "2",
+        "WORKBENCH_LAKE_COMPACT_EVERY_SECONDS": "2",
+        "WORKBENCH_LAKE_COMPACT_BLOCK_SECONDS": "6",
+    }
     workbench = Workbench(tmp_path / "home", environment=settings).up("--no-demo")
     try:
         ingest = urlsplit(workbench.status()["ingest_url"])
@@ -90,13 +92,16 @@ def test_acknowledged_is_found_once_after_kills(tmp_path: Path):
     finally:
         workbench.down()
     # The workbench is down: what is not sealed yet is sealed by the next writer, and another engine counts.
-    from workbench.store import open_writer
-
     writer = open_writer(load(workbench.home))
     writer.seal()
     writer.close()
     assert count_by_independent_reader(workbench.home, compacted=False) == {
         client: (count, count) for client, count in expected.items()
     }
+    assert compact(Lake(load(workbench.home)), time.time_ns() // 1000, everything=True)
+    assert count_by_independent_reader(workbench.home, compacted=True) == {
+        client: (count, count) for client, count in expected.items()
+    }
     view = open_view(load(workbench.home))
-    assert view.registry.generation >= CLIENTS * SERIES
+    assert len(view.registry) >= CLIENTS * SERIES
+    view.close()
