@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from workbench import config
-from workbench.errors import PortTaken
+from workbench.errors import ConfigError, PortTaken
 from workbench.serve import ports
 from workbench.serve.process import port_numbers
 
@@ -121,6 +121,13 @@ def test_nothing_is_left_open_after_an_error(settings, taken, free):
     with pytest.raises(PortTaken):
         ports.open_ports(config.load(settings.home, environ={}, flags=flags), set(flags))
     assert ports.taken_by(free) == ""
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
+def test_nothing_is_served_beyond_loopback(settings, bind):
+    flags = {name: 0 for name in ports.SETTING.values()} | {"front.bind": bind}
+    with pytest.raises(ConfigError, match=r"front\.bind"):
+        ports.open_ports(config.load(settings.home, environ={}, flags=flags), set(flags))
 
 
 def test_the_defaults_are_the_ports_of_the_contracts():

@@ -203,6 +203,8 @@ def test_everything_ends_also_what_hangs_crashes_or_was_started_by_a_child(start
     assert all(alive(pid) for pid in pids)
     assert running.stop() == 0
     assert not any(alive(pid) for pid in pids)
+    assert "stuck did not end when asked to" in running.text()
+    assert "front did not end" not in running.text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

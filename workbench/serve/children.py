@@ -97,6 +97,9 @@ class Children:
                 if (found := self._child(task)) and found.pid is None:
                     task.cancel()
             await asyncio.wait(self._tasks, timeout=TERM_SECONDS)
+        for child in self.all:
+            if child.pid is not None:
+                self._say(f"{child.spec.name} did not end when asked to, and was killed.")
         for process in {*family, *psutil.Process().children(recursive=True)}:
             with contextlib.suppress(psutil.Error):
                 process.kill()

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import psutil
 
 from workbench.config import Settings
-from workbench.errors import PortTaken
+from workbench.errors import ConfigError, PortTaken
 from workbench.serve.process import port_numbers
 
 SETTING = {"main": "front.port", "notebook": "front.notebook_port", "ingest": "ingest.port", "grpc": "ingest.grpc_port"}
 FLAG = {"main": "--port", "notebook": "--notebook-port", "ingest": "--ingest-port", "grpc": "--grpc-port"}
+LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
 
 
@@ -46,8 +47,15 @@ def asked_ports(settings: Settings, flags: Collection[str]) -> set[str]:
 def open_ports(settings: Settings, flags: Collection[str]) -> Ports:
     """Bind the ports of `settings`; `flags` are the settings that stood on the command line.
 
-    With the ingest port given as a flag, ports that nobody asked for take any free one. Raises PortTaken.
+    With the ingest port given as a flag, ports that nobody asked for take any free one. Raises PortTaken, and ConfigError
+    for an address beyond loopback, where sign-in by link over plain HTTP would not be safe.
     """
+    if settings.front.bind != LOOPBACK:
+        raise ConfigError(
+            f"{settings.front.bind!r} cannot be bound: this version serves this machine alone",
+            where="front.bind",
+            hint=f"Leave it at {LOOPBACK}; use an SSH tunnel or a proxy on this machine from elsewhere.",
+        )
     asked = asked_ports(settings, flags)
     numbers: dict[str, int] = {}
     sockets: dict[str, list[socket.socket]] = {}
@@ -111,7 +119,7 @@ def taken_by(port: int) -> str:
 def _bind(port: int, *, avoid: Collection[int]) -> list[socket.socket]:
     """Sockets on 127.0.0.1 and, where the system has it, ::1, with one port number on both. Raises OSError."""
     for _ in range(50):
-        first = _socket(socket.AF_INET, "127.0.0.1", port)
+        first = _socket(socket.AF_INET, LOOPBACK, port)
         number = first.getsockname()[1]
         try:
             if number in avoid and port == 0:
