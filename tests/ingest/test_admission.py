@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.ingest.conftest import NOBODY, TOKEN
 from tests.ingest.messages import add_attributes, now_ms, otlp_request, snap, write_request
 from workbench.ingest import Caller, Receiver
 from workbench.ingest.receiver import MAX_MALFORMED_PER_SECOND, PROTOBUF
+from workbench.ingest.refusals import REASONS
 from workbench.schema import STALE_NAN_BITS
 
 HOUR_MS = 3_600_000
@@ -132,6 +134,15 @@ def test_over_the_limit_known_series_go_on(writer, settings):
     receiver.close()
 
 
+def test_new_series_in_one_request_are_bounded(receiver, writer, monkeypatch):
+    monkeypatch.setattr("workbench.ingest.series_book.MAX_NEW_GROUPS", 3)
+    points = [("g", {"n": str(n)}, now_ms(), 1.0) for n in range(5)]
+    outcome = otlp(receiver, points)
+    assert (outcome.accepted, outcome.rejected) == (3, 2)
+    assert writer.rows("dead_letter")[0]["reason"] == "too_many_new_series"
+    assert otlp(receiver, points).accepted == 5  # only two are new now
+
+
 def test_anonymous_callers_cannot_write_to_what_a_token_owns(receiver, writer):
     point = ("g", {"a": "b"}, now_ms(), 1.0)
     assert otlp(receiver, [point], NOBODY).accepted == 1
@@ -192,3 +203,8 @@ def test_the_cache_forgets_and_finds_again(writer, settings, monkeypatch):
     assert len(found) == 30
     assert all([value for _, value in samples] == [float(name[4:-1])] * 3 for name, samples in found.items())
     small.close()
+
+
+def test_every_reason_is_in_the_docs():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "ingest.md").read_text()
+    assert [reason for reason in REASONS if f"`{reason}`" not in page] == []

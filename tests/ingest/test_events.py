@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ingest.test_http import post
-from workbench.ingest.events import BATCH, PLAIN, SINGLE, decode_events, rfc3339_us
+from workbench.config import Settings
+from workbench.ingest.events import BATCH, PLAIN, SINGLE, decode_events, events_batch, rfc3339_us
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -142,3 +143,21 @@ def test_rfc3339_agrees_with_datetime(moment, minutes):
 @given(st.text(max_size=40))
 def test_rfc3339_takes_any_text(text):
     assert rfc3339_us(text) is None or text[0].isdigit()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*event(), "dataschema", "data_base64", "ext", "Ä"]), json_values, max_size=6))
+def test_any_event_is_a_row_or_a_fault(changes):
+    """Whatever the attributes hold, the event is refused by name or makes a row that the schema takes."""
+    limits = Settings().ingest
+    now_us = time.time_ns() // 1000
+    found = decode_events(orjson.dumps([event(**changes), event(id="good")]), PLAIN, now_us, limits)
+    assert len(found.rows) + len(found.faults) == 2
+    assert found.rows[-1]["id"] == "good"
+    assert events_batch(found.rows).num_rows == len(found.rows)

@@ -137,6 +137,26 @@ def test_a_body_over_the_bound_is_refused_while_it_streams(receiver):
     assert post(receiver, "/v1/metrics", endless(), PROTOBUF).status_code == 413
 
 
+def test_a_body_that_does_not_come_is_given_up(receiver, monkeypatch):
+    monkeypatch.setattr("workbench.ingest.http.READ_TIMEOUT_SECONDS", 0.05)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"\x0a"
+        await asyncio.Event().wait()
+
+    assert post(receiver, "/v1/metrics", stalled(), PROTOBUF).status_code == 429
+    with receiver.room() as take:  # its room was given back
+        take(receiver.limits.queue_bytes)
+
+
+def test_a_fault_of_ours_is_500_and_tells_no_secrets(receiver, writer):
+    writer.fault = RuntimeError("secret")
+    response = post(receiver, "/api/v1/write", sample(), REMOTE_WRITE)
+    assert (response.status_code, response.json()["error"]) == (500, "WorkbenchError")
+    assert "secret" not in response.text
+    assert post(receiver, "/v1/metrics", gauge(), PROTOBUF).status_code == 500
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [

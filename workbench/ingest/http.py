@@ -23,6 +23,9 @@ from workbench.log import get, request
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
+READ_TIMEOUT_SECONDS = 30.0
+"""For a body to arrive. It holds room in memory while it comes, so it may not take for ever."""
+
 log = get(__name__)
 
 
@@ -99,12 +102,16 @@ async def _read(incoming: Request, max_bytes: int, take: Callable[[int], None]) 
         raise TooLarge(f"the body has {declared} bytes, over {max_bytes}", hint="Send less per request.")
     parts: list[bytes] = []
     size = 0
-    async for part in incoming.stream():
-        size += len(part)
-        if size > max_bytes:
-            raise TooLarge(f"the body has over {max_bytes} bytes", hint="Send less per request.")
-        take(len(part))
-        parts.append(part)
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+            async for part in incoming.stream():
+                size += len(part)
+                if size > max_bytes:
+                    raise TooLarge(f"the body has over {max_bytes} bytes", hint="Send less per request.")
+                take(len(part))
+                parts.append(part)
+    except TimeoutError as error:
+        raise Busy(f"the body did not arrive within {READ_TIMEOUT_SECONDS:g} s") from error
     return b"".join(parts)
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_KEYS = 2**20
 MAX_KEY_BYTES = 256 * 2**20
+MAX_NEW_GROUPS = 50_000
+"""In one request. Each costs some ten microseconds under the lock, which other senders wait for."""
+
 REFUSED = -1
 
 
@@ -54,7 +57,10 @@ class SeriesBook:
             wanted = groups[first[groups] == MISSING]
             refusals: dict[int, Refusal] = {}
             if len(wanted):
-                described = [decoded.members(int(group)) for group in wanted]
+                late = Refusal("too_many_new_series")
+                refusals = dict.fromkeys(wanted[MAX_NEW_GROUPS:].tolist(), late)
+                wanted = wanted[:MAX_NEW_GROUPS]
+                described = [decoded.members(group) for group in wanted.tolist()]
                 for group, ids in zip(wanted.tolist(), self._enter(described, caller), strict=True):
                     if isinstance(ids, Refusal):
                         refusals[group] = ids

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-from dataclasses import dataclass
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -20,13 +19,13 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from workbench.errors import InputError, TooLarge
 from workbench.ingest.byte_table import MISSING, ByteTable
 from workbench.ingest.otlp import scan
+from workbench.ingest.otlp.context import MetricContext
 from workbench.ingest.otlp.histogram import histogram_members
 from workbench.ingest.otlp.odd import odd_point
 from workbench.ingest.otlp.values import Pairs, attribute_pairs, exemplar_dict, scope_text
 from workbench.ingest.points import MAX_KEY_BYTES, Decoded, Member, Rows
 from workbench.ingest.refusals import Refusal
 from workbench.ingest.wire import MAX_PARSED_BYTES
-from workbench.store import Identity
 
 CUMULATIVE, DELTA = 2, 1
 NO_RECORDED_VALUE = 1
@@ -44,27 +43,6 @@ _TYPES = {
     scan.EXPONENTIAL: "exponential_histogram",
     scan.SUMMARY: "summary",
 }
-
-
-@dataclass(frozen=True)
-class MetricContext:
-    """A metric of a resource: all of a series' identity but the attributes of its points."""
-
-    kind: int
-    name: str
-    type: str
-    unit: str
-    temporality: str
-    resource: Pairs
-    description: str
-    scope: str
-
-    def member(self, attributes: Pairs, part: str = "", bound: float | None = None) -> Member:
-        """The series with those attributes."""
-        identity = Identity(
-            "otel", self.name, self.type, self.unit, self.temporality, self.resource, attributes, part, bound
-        )
-        return Member(identity, self.description, self.scope)
 
 
 class OtlpDecoder:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.ingest.otlp.context import MetricContext
+from workbench.ingest.otlp.values import Pairs
 from workbench.ingest.points import Member
 from workbench.ingest.refusals import Refusal
-
-if TYPE_CHECKING:
-    from workbench.ingest.otlp.decode import MetricContext
-    from workbench.ingest.otlp.values import Pairs
 
 
 def histogram_members(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from workbench.ingest.otlp import scan
+from workbench.ingest.otlp.context import MetricContext
 from workbench.ingest.otlp.histogram import summary_members
 from workbench.ingest.otlp.values import attribute_pairs, exemplar_dict
 from workbench.ingest.points import OddPoint
 from workbench.ingest.refusals import Refusal
-
-if TYPE_CHECKING:
-    from workbench.ingest.otlp.decode import MetricContext
 
 _MAX_COUNT = 2**63 - 1
 

@@ -101,30 +101,28 @@ class _Labels:
     def __init__(self, columns: WriteColumns) -> None:
         self._columns = columns
 
-    def _message(self, series: int) -> Any:
+    def _read(self, series: int) -> Any:
+        """The labels; None where they are too many bytes, or not UTF-8."""
         start, end = self._columns.key_starts[series : series + 2]
         size = int(self._columns.words[start])
-        return TimeSeries.FromString(self._columns.words[start + 1 : end].tobytes()[:size])
+        if size > MAX_KEY_BYTES:
+            return None
+        try:
+            return TimeSeries.FromString(self._columns.words[start + 1 : end].tobytes()[:size]).labels
+        except DecodeError:
+            return None
 
     def members(self, series: int) -> list[Member] | Refusal:
         """The one series of a group."""
-        start = self._columns.key_starts[series]
-        if self._columns.words[start] > MAX_KEY_BYTES:
-            return Refusal("label_too_long", where=f"series {series + 1} of the request")
-        try:
-            return members_of(self._message(series).labels)
-        except DecodeError:
-            return Refusal("bad_label", where=f"series {series + 1} of the request")
+        labels = self._read(series)
+        return Refusal("bad_label", where=self.text(series)) if labels is None else members_of(labels)
 
     def text(self, series: int) -> str:
         """Labels as Prometheus writes them."""
-        start = self._columns.key_starts[series]
-        if self._columns.words[start] > MAX_KEY_BYTES:
+        labels = self._read(series)
+        if labels is None:
             return f"series {series + 1} of the request"
-        try:
-            return label_text({label.name: label.value for label in self._message(series).labels})
-        except DecodeError:
-            return f"series {series + 1} of the request"
+        return label_text({label.name: label.value for label in labels})
 
 
 def label_text(labels: dict[str, str]) -> str:
