@@ -125,7 +125,7 @@ def test_nothing_is_left_open_after_an_error(settings, taken, free):
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
 def test_nothing_is_served_beyond_loopback(settings, bind):
-    flags = {name: 0 for name in ports.SETTING.values()} | {"front.bind": bind}
+    flags = dict.fromkeys(ports.SETTING.values(), 0) | {"front.bind": bind}
     with pytest.raises(ConfigError, match=r"front\.bind"):
         ports.open_ports(config.load(settings.home, environ={}, flags=flags), set(flags))
 

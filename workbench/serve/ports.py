@@ -47,14 +47,14 @@ def asked_ports(settings: Settings, flags: Collection[str]) -> set[str]:
 def open_ports(settings: Settings, flags: Collection[str]) -> Ports:
     """Bind the ports of `settings`; `flags` are the settings that stood on the command line.
 
-    With the ingest port given as a flag, ports that nobody asked for take any free one. Raises PortTaken, and ConfigError
-    for an address beyond loopback, where sign-in by link over plain HTTP would not be safe.
+    With the ingest port given as a flag, ports that nobody asked for take any free one. Raises PortTaken, and
+    ConfigError for an address beyond loopback, where sign-in by link over plain HTTP would not be safe.
     """
     if settings.front.bind != LOOPBACK:
         raise ConfigError(
             f"{settings.front.bind!r} cannot be bound: this version serves this machine alone",
             where="front.bind",
-            hint=f"Leave it at {LOOPBACK}; use an SSH tunnel or a proxy on this machine from elsewhere.",
+            hint=f"Leave it at {LOOPBACK}; from elsewhere, use an SSH tunnel to the same port.",
         )
     asked = asked_ports(settings, flags)
     numbers: dict[str, int] = {}
