@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -75,24 +76,32 @@ class OtlpDecoder:
             self._resources.clear()
             self._metrics.clear()
             self._resource_pairs, self._contexts = {}, {}
-        keys = columns.resource_keys
-        resources = self._resources.find(*keys)
-        for number in np.flatnonzero(resources == MISSING):
-            key = keys.words[keys.starts[number] : keys.starts[number + 1]]
+        resources = self._resources.find(*columns.resource_keys)
+        for number, key in _unknown(columns.resource_keys, resources):
             reference = resources[number] = next(self._references)
             self._resource_pairs[reference] = _resource(key)
             self._resources.put(key, reference)
-        keys = columns.metric_keys
-        metrics = columns.metrics
+        keys, metrics = columns.metric_keys, columns.metrics
         keys.words[keys.starts[:-1] + 1] = resources[metrics[:, scan.RESOURCE]].view(np.uint64)
         references = self._metrics.find(*keys)
-        for number in np.flatnonzero(references == MISSING):
-            key = keys.words[keys.starts[number] : keys.starts[number + 1]]
+        for number, key in _unknown(keys, references):
             resource = self._resource_pairs[int(resources[metrics[number, scan.RESOURCE]])]
             reference = references[number] = next(self._references)
             self._contexts[reference] = _context(body, metrics[number], resource)
             self._metrics.put(key, reference)
         return references, self._contexts
+
+
+def _unknown(keys: scan.Keys, found: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Number and key of each that was not found; one that comes again gets what its first got in `found`."""
+    seen: dict[bytes, int] = {}
+    for number in np.flatnonzero(found == MISSING).tolist():
+        key = keys.words[keys.starts[number] : keys.starts[number + 1]]
+        first = seen.setdefault(key.tobytes(), number)
+        if first == number:
+            yield number, key
+        else:
+            found[number] = found[first]
 
 
 def _canonical(body: bytes) -> bytes:
