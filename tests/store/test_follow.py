@@ -129,7 +129,7 @@ def test_a_log_that_vanished_is_told(settings: Settings) -> None:
 
 @pytest.mark.parametrize("start_us", [OLD_US, NOW_US], ids=["older than the head", "recent"])
 def test_while_sealing_goes_on_each_sample_is_seen_exactly_once(settings: Settings, start_us: int) -> None:
-    """One thread writes and seals without a pause, the reader counts: no double, no hole, never fewer than before."""
+    """One thread writes and one seals, without a pause; the reader counts: no double, no hole, never fewer."""
     stop = threading.Event()
     acknowledged = [0]
     with open_writer(with_settings(settings, log={"reader_grace_seconds": 1})) as writer:
@@ -138,16 +138,19 @@ def test_while_sealing_goes_on_each_sample_is_seen_exactly_once(settings: Settin
         def write() -> None:
             at = 0
             while not stop.is_set():
-                for _ in range(5):
-                    rows = [(start_us + at + i, float(at + i)) for i in range(20)]
-                    put(writer, a, *rows)
-                    writer.append({"events": event_batch([f"{at}"], [start_us])}).result(30)
-                    at += 20
-                    acknowledged[0] = at
+                rows = [(start_us + at + i, float(at + i)) for i in range(20)]
+                put(writer, a, *rows)
+                writer.append({"events": event_batch([f"{at}"], [start_us])}).result(30)
+                at += 20
+                acknowledged[0] = at
+
+        def seal() -> None:
+            while not stop.is_set():
                 writer.seal()
 
-        thread = threading.Thread(target=write)
-        thread.start()
+        threads = [threading.Thread(target=write), threading.Thread(target=seal)]
+        for thread in threads:
+            thread.start()
         try:
             view = open_view(settings)
             for round_ in range(60):
@@ -161,12 +164,14 @@ def test_while_sealing_goes_on_each_sample_is_seen_exactly_once(settings: Settin
                 assert count >= before
                 assert np.array_equal(got.times_us, start_us + np.arange(count))
                 assert np.array_equal(got.values, np.arange(count))
-                events = view.table("events", columns=["id"]).column("id").to_pylist()
+                shown = view if round_ % 2 else writer.view
+                events = shown.table("events", columns=["id"]).column("id").to_pylist()
                 assert sorted(map(int, events)) == list(range(0, 20 * len(events), 20))
                 assert len(events) >= before // 20
         finally:
             stop.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
         assert len(segment_numbers(settings)) >= 1
 
 
