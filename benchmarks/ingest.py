@@ -105,25 +105,22 @@ def _section(rounds: dict[str, list[tuple[float, float]]], binary: str | None) -
     lines = [
         "## Ingest on one core",
         "",
-        f"Remote write 1.0, {SERIES:,} series x {len(LABELS) + 3} labels a body, {WRITERS} connections; each server pinned to one core, the",
-        f"writers on the other; {ROUNDS} rounds of {ROUND_SECONDS:.0f} s in turns; median (lowest-highest). Both answer after their own log has it;",
-        "ours after `fdatasync`, Prometheus before.",
+        f"Remote write 1.0, {SERIES:,} series x {len(LABELS) + 3} labels a body, {WRITERS} connections. Each server is",
+        f"pinned to a core, the writers to another; {ROUNDS} rounds of {ROUND_SECONDS:.0f} s in turns; median (spread).",
+        "Ours answers after `fdatasync` of its log, Prometheus before.",
         "",
         "| server | samples/s | CPU us/sample |",
         "|---|---|---|",
     ]
     for name, found in rounds.items():
         rates, costs = [rate for rate, _ in found], [cost for _, cost in found]
-        lines.append(
-            f"| {name} | {statistics.median(rates):,.0f} ({min(rates):,.0f}-{max(rates):,.0f}) | {statistics.median(costs):.2f} |"
-        )
+        spread = f"{statistics.median(rates):,.0f} ({min(rates):,.0f}-{max(rates):,.0f})"
+        lines.append(f"| {name} | {spread} | {statistics.median(costs):.2f} |")
     if binary:
         ratios = [a[0] / b[0] for a, b in zip(rounds["workbench"], rounds["Prometheus"], strict=True)]
         version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout.split()[2]
-        lines += [
-            "",
-            f"Workbench / Prometheus {version}, round by round: **{statistics.median(ratios):.2f}x** ({min(ratios):.2f}-{max(ratios):.2f}).",
-        ]
+        ratio = f"**{statistics.median(ratios):.2f}x** ({min(ratios):.2f}-{max(ratios):.2f})"
+        lines += ["", f"Workbench / Prometheus {version}, round by round: {ratio}."]
     else:
         lines += ["", "No Prometheus on this machine: not compared."]
     return "\n".join(lines)
