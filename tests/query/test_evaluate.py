@@ -87,6 +87,30 @@ def test_limits(view):
     assert len(range_query(view, "m", 0, 10 * SECOND, SECOND, limits=config.Query(max_steps=11))) == 2
 
 
+def test_what_could_exceed_the_limit_by_far_is_read_in_steps():
+    view = ArrayView()
+    for number in range(50):
+        view.metric("m", {"n": str(number)}, range(0, 10_000, 100), range(100))
+    read: list[int] = []
+    whole = view.samples
+
+    def samples(ids, *range_us):
+        found = whole(ids, *range_us)
+        read.append(len(found.times_us))
+        return found
+
+    view.samples = samples
+    result = ask(view, "sum_over_time(m[3h])", at_s=10_000, max_samples=6_000)
+    assert result.values.tolist() == [[4950]] * 50
+    assert [labels["n"] for labels in result.labels] == [str(number) for number in range(50)]
+    assert sum(read) == 5_000
+    assert 1 < len(read) < 20
+    read.clear()
+    with pytest.raises(QueryLimit, match="too many samples"):
+        ask(view, "sum_over_time(m[3h])", at_s=10_000, max_samples=1_000)
+    assert sum(read) <= 2_000
+
+
 def test_bad_ranges_are_refused(view):
     with pytest.raises(QueryError, match="zero or negative"):
         range_query(view, "m", 0, 10, 0)

@@ -9,6 +9,7 @@ labels, all of them stand in `target_info`. Series of the Prometheus convention 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -103,8 +104,11 @@ def target_info(resource: Iterable[tuple[str, str]]) -> Labels | None:
 
 
 def label_set(labels: Mapping[str, str]) -> Labels:
-    """The canonical form of labels: sorted pairs; empty values are the same as none."""
-    return tuple(sorted((name, value) for name, value in labels.items() if value))
+    """The canonical form of labels: sorted pairs; empty values are the same as none.
+
+    The texts are interned: an index holds the same few words in very many series.
+    """
+    return tuple(sorted((sys.intern(name), sys.intern(value)) for name, value in labels.items() if value))
 
 
 def _target(resource: Mapping[str, str]) -> dict[str, str]:

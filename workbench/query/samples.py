@@ -9,11 +9,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench import schema
+from workbench.errors import QueryLimit
 from workbench.query.index import Row
 from workbench.query.names import Labels
 
 if TYPE_CHECKING:
-    from workbench.store import View
+    from workbench.store import Samples, View
+
+
+@dataclass
+class Budget:
+    """How many samples may still be read."""
+
+    limit: int
+    spent: int = 0
+
+    @property
+    def left(self) -> int:
+        """Samples that may still be read or made."""
+        return self.limit - self.spent
+
+    def spend(self, samples: int) -> None:
+        """Account for samples read or made. Raises QueryLimit if they are too many."""
+        self.spent += samples
+        if self.spent > self.limit:
+            raise QueryLimit(
+                f"query would load too many samples into memory ({self.spent:,} of {self.limit:,})",
+                hint="Select fewer series, a shorter time or a longer step; or raise query.max_samples.",
+            )
 
 
 @dataclass(frozen=True)
@@ -39,27 +62,54 @@ def is_stale(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values).view(np.uint64) == np.uint64(schema.STALE_NAN_BITS)
 
 
-def read(view: View, rows: Sequence[Row], start_us: int, end_us: int) -> Loaded:
-    """The samples of some rows, both ends included, in an order of the rows that suits the store."""
+def read(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget: Budget) -> Loaded:
+    """The samples of some rows, both ends included, in an order of the rows that suits the store.
+
+    Raises QueryLimit, through the budget, before much more was read than it allows.
+    """
     if all(row.kind == "float" and len(row.ids) == 1 for row in rows):
         ordered = sorted(rows, key=lambda row: row.ids[0])
-        found = view.samples(np.array([row.ids[0] for row in ordered], np.int64), start_us, end_us)
-        return Loaded([row.labels for row in ordered], found.offsets, found.times_us, found.values)
-    return _merged(view, rows, start_us, end_us)
+        ids = np.array([row.ids[0] for row in ordered], np.int64)
+        offsets, times, values = _fetch(view, ids, start_us, end_us, budget)
+        return Loaded([row.labels for row in ordered], offsets, times, values)
+    return _merged(view, rows, start_us, end_us, budget)
 
 
-def _merged(view: View, rows: Sequence[Row], start_us: int, end_us: int) -> Loaded:
+def _fetch(
+    view: View, ids: np.ndarray, start_us: int, end_us: int, budget: Budget
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Offsets, times and values of series; in several steps where one could exceed the budget by far."""
+    # At one sample a second, the densest that is usual, this many series fit. What was read tells how dense they are.
+    seconds = max((end_us - start_us) // 1_000_000, 1)
+    size = max(budget.left // seconds, 1)
+    parts: list[Samples] = []
+    at = 0
+    while at < len(ids) or not parts:
+        part = view.samples(ids[at : at + size], start_us, end_us)
+        parts.append(part)
+        at += size
+        budget.spend(len(part.times_us))
+        # Half of what is left, should the rest be as dense.
+        size = max(int(budget.left * size / max(2 * len(part.times_us), 1)), 1)
+    if len(parts) == 1:
+        return parts[0].offsets, parts[0].times_us, parts[0].values
+    counts = np.concatenate([np.diff(part.offsets) for part in parts])
+    offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    return offsets, np.concatenate([p.times_us for p in parts]), np.concatenate([p.values for p in parts])
+
+
+def _merged(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget: Budget) -> Loaded:
     """Bring the samples of all ids of a row together: by time, of equal times that of the highest id."""
     sizes = [len(row.ids) for row in rows]
     ids = np.concatenate([np.sort(np.array(row.ids, np.int64)) for row in rows])
     distinct, place = np.unique(ids, return_inverse=True)
-    found = view.samples(distinct, start_us, end_us)
-    counts = np.diff(found.offsets)[place]
-    # Where in `found` each sample of each id of each row lies, and which row it belongs to.
+    found_offsets, found_times, found_values = _fetch(view, distinct, start_us, end_us, budget)
+    counts = np.diff(found_offsets)[place]
+    # Where each sample of each id of each row was found, and which row it belongs to.
     before = np.cumsum(counts) - counts
-    index = np.repeat(found.offsets[:-1][place] - before, counts) + np.arange(counts.sum())
+    index = np.repeat(found_offsets[:-1][place] - before, counts) + np.arange(counts.sum())
     owner = np.repeat(np.repeat(np.arange(len(rows)), sizes), counts)
-    times, values = found.times_us[index], found.values[index]
+    times, values = found_times[index], found_values[index]
     info = np.array([row.kind == "info" for row in rows])[owner]
     kept = ~(info & is_stale(values))
     owner, times, values = owner[kept], times[kept], np.where(info, 1.0, values)[kept]

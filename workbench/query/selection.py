@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench import config
-from workbench.errors import QueryLimit, QuerySyntaxError
+from workbench.errors import QuerySyntaxError
 from workbench.query.index import Row, label_index
 from workbench.query.promql import Matcher, nodes, parse
 from workbench.query.result import Result
-from workbench.query.samples import Loaded, read
+from workbench.query.samples import Budget, Loaded, read
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -70,14 +70,12 @@ class Selection:
         return _frame(self._read(start_us, end_us), _names(self.rows))
 
     def _read(self, start_us: int, end_us: int) -> Loaded:
-        loaded = read(self.view, self.rows, start_us, end_us).without_stale()
-        _check(len(loaded.times_us), self.limits)
-        return loaded
+        return read(self.view, self.rows, start_us, end_us, Budget(self.limits.max_samples)).without_stale()
 
     def _result(self) -> Result:
         loaded = self._read(self.start_us, self.end_us)
         times = np.unique(loaded.times_us)
-        _check(len(loaded.labels) * len(times), self.limits)
+        Budget(self.limits.max_samples).spend(len(loaded.labels) * len(times))
         values = np.full((len(loaded.labels), len(times)), np.nan)
         series = np.repeat(np.arange(len(loaded.labels)), np.diff(loaded.offsets))
         values[series, np.searchsorted(times, loaded.times_us)] = loaded.values
@@ -119,14 +117,6 @@ def select(
     index = label_index(view)
     rows = [index.rows[number] for number in index.select(matchers)]
     return Selection(view, [row for row in rows if row.kind != "histogram"], start_us, end_us, limits)
-
-
-def _check(cells: int, limits: config.Query) -> None:
-    if cells > limits.max_samples:
-        raise QueryLimit(
-            f"the selection holds {cells:,} values, more than {limits.max_samples:,}",
-            hint="Select fewer series or a shorter time, or take to_dask() or query().",
-        )
 
 
 def _names(rows: Sequence[Row]) -> list[str]:

@@ -15,6 +15,7 @@ from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import LabelIndex
 from workbench.query.promql.nodes import Duration, Literal, Node, When
 from workbench.query.promql.text import MAX_DURATION_US
+from workbench.query.samples import Budget
 
 if TYPE_CHECKING:
     from workbench.store import View
@@ -47,8 +48,8 @@ class Context:
     edges_us: tuple[int, int]
     step_us: int
     evaluate: Callable[[Context, Node], Scalar | Vector]
+    budget: Budget
     started: float = field(default_factory=time.monotonic)
-    samples: int = 0
 
     @property
     def lookback_us(self) -> int:
@@ -67,14 +68,9 @@ class Context:
             )
 
     def count(self, samples: int) -> None:
-        """Account for samples read or made. Raises QueryLimit if they become too many."""
+        """Account for samples that are about to be made, and for the time. Raises QueryLimit."""
         self.check_time()
-        self.samples += samples
-        if self.samples > self.limits.max_samples:
-            raise QueryLimit(
-                f"query would load too many samples into memory ({self.samples:,} of {self.limits.max_samples:,})",
-                hint="Select fewer series, a shorter time or a longer step; or raise query.max_samples.",
-            )
+        self.budget.spend(samples)
 
     def ends_us(self, when: When) -> np.ndarray:
         """Where the modifiers `@` and `offset` put every step: int64[k], not descending."""

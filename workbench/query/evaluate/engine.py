@@ -15,9 +15,9 @@ from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import label_index
 from workbench.query.promql import Node, nodes, parse
 from workbench.query.result import Result
+from workbench.query.samples import Budget, Loaded
 
 if TYPE_CHECKING:
-    from workbench.query.samples import Loaded
     from workbench.store import View
 
 _DEFAULT = config.Query()
@@ -66,7 +66,7 @@ def range_query(
 
 def _context(view: View, times_us: np.ndarray, step_us: int, limits: config.Query) -> Context:
     edges_us = (int(times_us[0]), int(times_us[-1]))
-    return Context(view, label_index(view), limits, times_us, edges_us, step_us, _evaluate)
+    return Context(view, label_index(view), limits, times_us, edges_us, step_us, _evaluate, Budget(limits.max_samples))
 
 
 def _evaluate(context: Context, node: Node) -> Scalar | Vector:
@@ -137,7 +137,7 @@ def _negated(value: Scalar | Vector, operator: str) -> Scalar | Vector:
 
 def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:
     version = context.view.lake_version
-    _SAMPLES.inc(context.samples)
+    _SAMPLES.inc(context.budget.spent)
     if isinstance(value, Scalar):
         labels: list[dict[str, str]] = [{}]
         present = np.ones((1, len(context.times_us)), bool)

@@ -118,9 +118,7 @@ def load(context: Context, selector: Selector, ends_us: np.ndarray, window_us: i
     if selector.name and any(row.kind == "histogram" for row in rows):
         raise not_evaluated("an exponential histogram", selector)
     rows = [row for row in rows if row.kind != "histogram"]
-    loaded = read(context.view, rows, int(ends_us.min()) - window_us + 1, int(ends_us.max()))
-    context.count(len(loaded.times_us))
-    return loaded
+    return read(context.view, rows, int(ends_us.min()) - window_us + 1, int(ends_us.max()), context.budget)
 
 
 def _bounds(context: Context, loaded: Loaded, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
