@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class _Pages:
         self._context = context
         self._updater = RealTimeUpdater(context)
         self._evaluators: dict[str, tuple[tuple[Path, int], Evaluator]] = {}
-        self._kept: dict[Any, tuple[float, asyncio.Task[_Packed]]] = {}
+        self._kept: dict[tuple[Evaluator, Filters], _Evaluation] = {}
 
     async def page(self, request: Request) -> Response:
         """The HTML document."""
@@ -76,13 +76,14 @@ class _Pages:
         except _NoSuchDashboard as error:
             return self._message("There is no such dashboard", [str(error)], 404)
         filters, faults = parse_filters(evaluator.dashboard, request.query_params.multi_items())
-        budget = float("inf") if "wait" in request.query_params else FIRST_PAINT_BUDGET_SECONDS
+        evaluation = self._evaluation(evaluator, filters)
+        await evaluation.wait(None if "wait" in request.query_params else FIRST_PAINT_BUDGET_SECONDS)
 
-        def run(now_us: int) -> _Packed:
-            return _pack(self._render(evaluator, filters, faults, budget, now_us).encode())
+        def run() -> _Packed:
+            return _pack(self._render(evaluator, filters, faults, evaluation.seen()).encode())
 
-        key = ("page", evaluator, filters, tuple(faults), budget, load_assets())
-        return _send(request, await self._shared(key, run), "text/html; charset=utf-8", _page_headers())
+        packed = await evaluation.form(("page", tuple(faults), load_assets()), run)
+        return _send(request, packed, "text/html; charset=utf-8", _page_headers())
 
     async def data(self, request: Request) -> Response:
         """The snapshot as JSON. Filters that cannot be read are answered with 400."""
@@ -94,10 +95,9 @@ class _Pages:
         if faults:
             return _json({"error": "InputError", "message": " ".join(faults), "where": "address", "hint": ""}, 400)
 
-        def run(now_us: int) -> _Packed:
-            return _pack(orjson.dumps(evaluator.snapshot(filters, now_us)))
-
-        packed = await self._shared(("data", evaluator, filters), run)
+        evaluation = self._evaluation(evaluator, filters)
+        await evaluation.wait(None)
+        packed = await evaluation.form("data", lambda: _pack(orjson.dumps(evaluation.seen())))
         return _send(request, packed, "application/json", _DATA_HEADERS)
 
     async def stream(self, request: Request) -> Response:
@@ -124,32 +124,29 @@ class _Pages:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(body(), media_type="text/event-stream", headers=headers)
 
-    def _render(self, evaluator: Evaluator, filters: Filters, faults: Sequence[str], budget: float, now_us: int) -> str:
+    def _render(
+        self, evaluator: Evaluator, filters: Filters, faults: Sequence[str], snapshot: Mapping[str, Any]
+    ) -> str:
         notices = [*faults, *self._context.notices()]
         if not load_assets().urls:
             notices.append("The browser side is not built: run `python -m workbench.show.build`.")
         return render_dashboard(
             evaluator.dashboard,
             filters,
-            evaluator.snapshot(filters, now_us, budget_seconds=budget),
-            options=evaluator.options(now_us),
+            snapshot,
+            options=evaluator.options,
             notices=notices,
             demo_progress=self._context.demo_progress(),
             navigation=self._context.navigation,
         )
 
-    async def _shared(self, key: Any, run: Callable[[int], _Packed]) -> _Packed:
-        """The result of `run(now_us)` in a thread, shared by all who ask within KEPT_SECONDS of its start."""
-        now = time.monotonic()
-        known = self._kept.get(key)
-        if known is None or (known[1].done() and (now - known[0] > KEPT_SECONDS or known[1].exception())):
-            old = [other for other, (at, task) in self._kept.items() if task.done() and now - at > KEPT_SECONDS]
-            for other in old:
-                del self._kept[other]
-            known = (now, asyncio.create_task(asyncio.to_thread(run, self._context.now_us())))
-            self._kept[key] = known
-        # A visitor who leaves must not cancel what others wait for.
-        return await asyncio.shield(known[1])
+    def _evaluation(self, evaluator: Evaluator, filters: Filters) -> _Evaluation:
+        """The evaluation under way or just finished, shared by all who ask within KEPT_SECONDS of its start."""
+        key = (evaluator, filters)
+        if key not in self._kept or self._kept[key].old():
+            self._kept = {other: kept for other, kept in self._kept.items() if not kept.old()}
+            self._kept[key] = _Evaluation(evaluator, filters, self._context.now_us())
+        return self._kept[key]
 
     def _evaluator(self, request: Request) -> Evaluator:
         name = str(request.path_params["name"])
@@ -196,6 +193,39 @@ class _Packed:
 
     plain: bytes
     gzipped: bytes
+
+
+class _Evaluation:
+    """A snapshot that is being made in a thread, and the forms in which it is sent once it is there."""
+
+    def __init__(self, evaluator: Evaluator, filters: Filters, now_us: int) -> None:
+        self._started = time.monotonic()
+        self._snapshot = evaluator.outline(filters, now_us)
+        self._task = asyncio.create_task(asyncio.to_thread(evaluator.complete, self._snapshot, filters))
+        self._forms: dict[Any, asyncio.Task[_Packed]] = {}
+
+    def old(self) -> bool:
+        """Whether it is finished and was begun too long ago to be shown to somebody new."""
+        return self._task.done() and time.monotonic() - self._started > KEPT_SECONDS
+
+    async def wait(self, budget_seconds: float | None) -> None:
+        """Wait until it is finished, or for so long. Raises what the evaluation raised."""
+        await asyncio.wait({self._task}, timeout=budget_seconds)
+        if self._task.done():
+            self._task.result()
+
+    def seen(self) -> dict[str, Any]:
+        """The snapshot as far as it is made."""
+        return {**self._snapshot, "tiles": dict(self._snapshot["tiles"])}
+
+    async def form(self, name: Any, run: Callable[[], _Packed]) -> _Packed:
+        """What `run` makes of the snapshot, in a thread; once for all who ask for that form of a finished one."""
+        if not self._task.done():
+            return await asyncio.to_thread(run)
+        if name not in self._forms:
+            self._forms[name] = asyncio.create_task(asyncio.to_thread(run))
+        # A visitor who leaves must not cancel what others wait for.
+        return await asyncio.shield(self._forms[name])
 
 
 def _pack(plain: bytes) -> _Packed:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,22 +49,18 @@ class Evaluator:
         self.context = context
         self.dashboard = dashboard
         self.sources = Sources(context.view)
+        self.options = {choice.name: list(choice.options) for choice in dashboard.choices}
+        """What each filter offers: the listed options and the values that the data had at the last snapshot."""
 
-    def snapshot(self, filters: Filters, now_us: int, *, budget_seconds: float = math.inf) -> dict[str, Any]:
-        """Everything a page draws. Tiles that the budget does not reach are marked `pending`."""
-        started = time.monotonic()
+    def snapshot(self, filters: Filters, now_us: int) -> dict[str, Any]:
+        """Everything a page draws."""
+        found = self.outline(filters, now_us)
+        self.complete(found, filters)
+        return found
+
+    def outline(self, filters: Filters, now_us: int) -> dict[str, Any]:
+        """A snapshot in which every tile is `pending` and the alerts are None; costs nothing."""
         span = filters.span(now_us)
-        known: dict[tuple[str, bool], Any] = {}
-        tiles: dict[str, Any] = {}
-        # Single numbers first: they are cheap, and they are what people look for.
-        for tile in sorted(self.dashboard.tiles, key=lambda tile: tile.kind == "timeseries"):
-            if not tile.queries:
-                continue
-            if time.monotonic() - started > budget_seconds:
-                tiles[tile.id] = _empty_tile(pending=True)
-            else:
-                tiles[tile.id] = self._tile(tile, filters, span, now_us, known)
-        latest_us = int(self.context.view.latest_us)
         return {
             "time": now_us / 1e6,
             "start": span.start_us / 1e6,
@@ -73,11 +68,22 @@ class Evaluator:
             "step": span.step_us / 1e6,
             "live": filters.live,
             "moving": not filters.fixed,
-            "lake_version": self.context.view.lake_version,
-            "age": now_us - latest_us if latest_us else None,
-            "tiles": tiles,
-            "alerts": self._alerts(),
+            **self._freshness(now_us),
+            "tiles": {tile.id: _empty_tile(pending=True) for tile in self.dashboard.tiles if tile.queries},
+            "alerts": None,
         }
+
+    def complete(self, outline: dict[str, Any], filters: Filters) -> None:
+        """Fill an outline, tile by tile, each put in whole: whoever reads meanwhile sees what is there by then."""
+        now_us = round(outline["time"] * 1e6)
+        span = filters.span(now_us)
+        known: dict[tuple[str, bool], Any] = {}
+        outline["alerts"] = self._alerts()
+        # Single numbers first: they are cheap, and they are what people look for.
+        for tile in sorted(self.dashboard.tiles, key=lambda tile: tile.kind == "timeseries"):
+            if tile.queries:
+                outline["tiles"][tile.id] = self._tile(tile, filters, span, now_us, known)
+        self._learn_options(now_us)
 
     def tick(self, filters: Filters, now_us: int) -> dict[str, Any]:
         """The newest values of all tiles that move; numbers at the end of a fixed span do not."""
@@ -96,26 +102,20 @@ class Evaluator:
             values = {row["key"]: row["last"] for row in kept}
             age_us, _ = self._behind(tile, filters, now_us)
             tiles[tile.id] = {"values": values, "age": age_us}
-        latest_us = int(self.context.view.latest_us)
-        return {
-            "time": now_us / 1e6,
-            "lake_version": self.context.view.lake_version,
-            "age": now_us - latest_us if latest_us else None,
-            "tiles": tiles,
-            "alerts": self._alerts(),
-        }
+        return {"time": now_us / 1e6, **self._freshness(now_us), "tiles": tiles, "alerts": self._alerts()}
 
-    def options(self, now_us: int) -> dict[str, list[str]]:
-        """What each filter offers: the listed options and the values that the data has."""
-        found: dict[str, list[str]] = {}
+    def _freshness(self, now_us: int) -> dict[str, Any]:
+        latest_us = int(self.context.view.latest_us)
+        return {"lake_version": self.context.view.lake_version, "age": now_us - latest_us if latest_us else None}
+
+    def _learn_options(self, now_us: int) -> None:
         for choice in self.dashboard.choices:
             values = set(choice.options)
             if choice.options_expr:
                 result = self._instant(choice.options_expr.replace("$window", "10m"), now_us, {})
                 if not isinstance(result, _Failure):
                     values.update(labels.get(choice.options_label, "") for labels in result.labels)
-            found[choice.name] = sorted(values - {""})
-        return found
+            self.options[choice.name] = sorted(values - {""})
 
     def _tile(
         self, tile: Tile, filters: Filters, span: Span, now_us: int, known: dict[tuple[str, bool], Any]

@@ -142,15 +142,17 @@ export class Board {
     table.tBodies[0]?.replaceChildren(...rows);
   }
 
-  private writeAlerts(alerts: Alert[], first: boolean): void {
+  private writeAlerts(alerts: Alert[] | null, first: boolean): void {
+    if (!alerts) return;
     const signature = JSON.stringify(alerts);
     if (signature === this.alerts) return;
-    const before = this.alerts ? new Set((JSON.parse(this.alerts) as Alert[]).map(identify)) : new Set<string>();
+    const before = this.alerts && new Set((JSON.parse(this.alerts) as Alert[]).map(identify));
     this.alerts = signature;
     if (first) return;
     for (const list of document.querySelectorAll<HTMLElement>("[data-alert-list]")) {
       list.replaceChildren(...(alerts.length ? alerts.map(alertItem) : [text("li", "calm", "No active alerts.")]));
     }
+    if (!before) return;
     const fresh = alerts.filter((alert) => alert.state === "firing" && !before.has(identify(alert)));
     if (fresh.length) this.events.say(`New alert: ${fresh.map((alert) => `${alert.name}, ${alert.severity}`).join("; ")}`);
   }

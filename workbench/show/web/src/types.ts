@@ -37,7 +37,7 @@ export interface Snapshot {
   lake_version: string;
   age: number | null;
   tiles: Record<string, TileData>;
-  alerts: Alert[];
+  alerts: Alert[] | null;
 }
 
 export interface Tick {
