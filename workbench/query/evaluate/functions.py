@@ -12,7 +12,7 @@ from workbench.query.evaluate.buckets import histogram_quantile
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.values import Scalar, Vector, unique
 from workbench.query.names import Labels
-from workbench.query.promql.nodes import Call, Node, Range, Selector
+from workbench.query.promql.nodes import Call, Node, Paren, Range, Selector
 
 Argument = Scalar | Vector | str
 
@@ -75,7 +75,7 @@ def call(context: Context, node: Call, args: Sequence[Argument]) -> Scalar | Vec
 
 def absent(node: Node, present: np.ndarray) -> Vector:
     """1 at the steps at which nothing is there, under the labels that the selector's equalities give."""
-    while not isinstance(node, Selector) and hasattr(node, "expr"):
+    while isinstance(node, Paren):
         node = node.expr
     selector = node.selector if isinstance(node, Range) else node
     labels: dict[str, str] = {}
@@ -114,10 +114,19 @@ def _bounded(name: str, vector: Vector, limits: Sequence[np.ndarray]) -> Vector:
         elif name == "clamp":
             low, high = limits
             present = present & ~(low > high)
-            out = np.maximum(low, np.minimum(high, values))
+            out = _higher(low, _lower(high, values))
         else:
-            out = (np.minimum if name == "clamp_max" else np.maximum)(values, limits[0])
+            out = (_lower if name == "clamp_max" else _higher)(values, limits[0])
     return vector.with_values(out, present).without_name()
+
+
+def _lower(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The lower of two, NaN if either is, but that nothing is lower than -Inf (Go's `math.Min`)."""
+    return np.where(np.isneginf(a) | np.isneginf(b), -np.inf, np.minimum(a, b))
+
+
+def _higher(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.where(np.isposinf(a) | np.isposinf(b), np.inf, np.maximum(a, b))
 
 
 def _label_replace(vector: Vector, target: str, replacement: str, source: str, pattern: str) -> Vector:
