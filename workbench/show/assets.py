@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ STATIC_DIR = Path(__file__).resolve().parent / "static"
 MANIFEST = "manifest.json"
 
 _MEDIA_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+_REFUSED = re.compile(r"q\s*=\s*0(\.0*)?")
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 
 
@@ -53,7 +55,7 @@ def static_file(request: Request) -> Response:
     if name not in assets.files:
         return PlainTextResponse("There is no such file.", 404)
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-    accepted = _accepted(request.headers.get("accept-encoding", ""))
+    accepted = accepted_encodings(request)
     path = assets.folder / name
     for encoding, suffix in _ENCODINGS:
         packed = assets.folder / (name + suffix)
@@ -65,10 +67,11 @@ def static_file(request: Request) -> Response:
     return Response(path.read_bytes(), headers=headers, media_type=_MEDIA_TYPES[Path(name).suffix])
 
 
-def _accepted(header: str) -> set[str]:
+def accepted_encodings(request: Request) -> set[str]:
+    """The content encodings that a client takes, without those it refuses by `q=0`."""
     found = set()
-    for part in header.split(","):
-        name, _, parameters = part.strip().partition(";")
-        if not parameters.replace(" ", "").startswith(("q=0.000", "q=0.00", "q=0.0")) and parameters.strip() != "q=0":
+    for part in request.headers.get("accept-encoding", "").split(","):
+        name, _, parameters = part.partition(";")
+        if not _REFUSED.fullmatch(parameters.strip()):
             found.add(name.strip().lower())
     return found

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route
 
 from workbench.errors import Busy, ConfigError, InputError
-from workbench.show.assets import load_assets, static_file
+from workbench.show.assets import accepted_encodings, load_assets, static_file
 from workbench.show.context import ShowContext
 from workbench.show.filters import Filters, parse_filters
 from workbench.show.live import RealTimeUpdater
@@ -235,7 +235,7 @@ def _pack(plain: bytes) -> _Packed:
 
 def _send(request: Request, packed: _Packed, media_type: str, headers: dict[str, str]) -> Response:
     found = {**headers, "Vary": "Accept-Encoding"}
-    if packed.gzipped and "gzip" in request.headers.get("accept-encoding", ""):
+    if packed.gzipped and "gzip" in accepted_encodings(request):
         found["Content-Encoding"] = "gzip"
         return Response(packed.gzipped, headers=found, media_type=media_type)
     return Response(packed.plain, headers=found, media_type=media_type)
