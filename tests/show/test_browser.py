@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import need
 from tests.show.server import Served
-from workbench.show import build
+from workbench.show import build, live
 from workbench.show.units import UNITS, format_age, format_value
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -220,6 +220,28 @@ def test_the_page_tells_its_numbers_without_script(browser: playwright.Browser, 
     context.close()
 
 
+def test_a_hidden_page_holds_no_stream(page: playwright.Page) -> None:
+    expect(page.locator("#live-text")).to_have_text("Live")
+    wait_for_streams(page, 1)
+    hide = "Object.defineProperty(document, 'visibilityState', {value: '%s', configurable: true})"
+    page.evaluate(hide % "hidden")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    wait_for_streams(page, 0)
+    page.evaluate(hide % "visible")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    wait_for_streams(page, 1)
+    expect(page.locator("#live-text")).to_have_text("Live")
+
+
+def wait_for_streams(page: playwright.Page, count: int) -> None:
+    """Until the server holds just so many open streams, for twenty seconds at most."""
+    for _ in range(400):
+        if live.VIEWERS._value.get() == count:
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"{live.VIEWERS._value.get()} streams are open, not {count}")
+
+
 def test_ten_tabs_share_one_stream(browser: playwright.Browser, served: Served) -> None:
     context = browser.new_context(base_url=served.url)
     tabs = [context.new_page() for _ in range(10)]
@@ -228,8 +250,6 @@ def test_ten_tabs_share_one_stream(browser: playwright.Browser, served: Served) 
     for tab in tabs:
         tab.bring_to_front()
         expect(tab.locator("#live-text")).to_have_text("Live")
-    from workbench.show import live
-
     assert live.VIEWERS._value.get() == 1
     context.close()
 
