@@ -187,11 +187,13 @@ def test_no_width_makes_the_page_scroll_sideways(page: playwright.Page) -> None:
     inside = (
         "[...document.querySelectorAll('.u-wrap')].every((plot) => plot.getBoundingClientRect().right <= innerWidth)"
     )
-    for width in (320, 390, 768):
+    for width in (240, 320, 390, 768):
         page.set_viewport_size({"width": width, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert page.evaluate("new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")
         assert page.evaluate(inside)
+        table = "document.querySelector('[data-tile=host_cpu] .scroll').getBoundingClientRect().right"
+        assert page.evaluate(f"{table} < document.querySelector('[data-tile=host_cpu]').getBoundingClientRect().right")
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
