@@ -106,7 +106,7 @@ def _section(rounds: dict[str, list[tuple[float, float]]], binary: str | None) -
         "## Ingest on one core",
         "",
         f"Remote write 1.0, {SERIES:,} series x {len(LABELS) + 3} labels a body, {WRITERS} connections. Each server is",
-        f"pinned to a core, the writers to another; {ROUNDS} rounds of {ROUND_SECONDS:.0f} s in turns; median (spread).",
+        f"pinned to a core, the writers to another; {ROUNDS} turns of {ROUND_SECONDS:.0f} s; median (spread).",
         "Ours answers after `fdatasync` of its log, Prometheus before.",
         "",
         "| server | samples/s | CPU us/sample |",

@@ -34,6 +34,7 @@ from workbench.serve.process import Child, child_main
 from workbench.serve.query_api import query_routes
 from workbench.serve.report_pages import report_routes
 from workbench.serve.signin import SignIn
+from workbench.serve.windows_api import windows_routes
 from workbench.show import SHIPPED_DASHBOARDS, ShowContext, routes
 from workbench.store import Follower, open_view, state
 
@@ -135,6 +136,7 @@ class Front:
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
             *query_routes(self._view, self._settings.query),
+            *windows_routes(self._view, self._settings),
             *report_routes(self._settings, context.navigation),
         ]
         return Starlette(routes=[*own, *routes(context)])

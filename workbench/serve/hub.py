@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -22,11 +22,13 @@ from workbench.query import instant
 from workbench.serve.doors import MachineDoors
 from workbench.serve.hub_socket import hub_app
 from workbench.serve.listen import Listener, listen, stop_on_signals, unix_socket
+from workbench.serve.own_metrics import OwnMetrics
 from workbench.serve.process import Child, child_main
-from workbench.store import Appended, View, Writer, open_writer, state
+from workbench.store import Identity, View, Writer, open_writer, state
 from workbench.stream import StreamProcessor
 
 RULES_EVERY_SECONDS = 1.0
+OWN_METRICS_EVERY_SECONDS = 10.0
 
 logger = log.get(__name__)
 
@@ -52,9 +54,8 @@ async def _run(child: Child) -> None:
     stop = stop_on_signals(asyncio.get_running_loop())
     writer = open_writer(settings)
     engine = state.engine(settings)
-    processor = StreamProcessor(settings)
-    feed = Feed(processor)
-    writer.add_listener(feed.put)
+    processor = StreamProcessor(settings, is_counter=counters(writer.view))
+    writer.add_listener(processor.consume)
     channels = NotificationChannels(settings, engine)
     alerts = AlertManager(evaluator(writer.view, settings), engine, settings, recorder(writer), queued=channels.wake)
     hub = Hub(settings, writer, processor, alerts)
@@ -62,7 +63,9 @@ async def _run(child: Child) -> None:
     doors = MachineDoors(settings, engine)
     grpc_server = await start_grpc(receiver, doors.authorize, grpc_addresses(child))
     rules = Ticker(lambda: alerts.tick(time.time_ns() // 1000), RULES_EVERY_SECONDS, "rules")
-    feed.start()
+    own = Ticker(OwnMetrics(writer).record, OWN_METRICS_EVERY_SECONDS, "own-metrics")
+    processor.start()
+    own.start()
     channels.start()
     rules.start()
     logger.info("hub is up", ports=dict(child.ports))
@@ -75,10 +78,12 @@ async def _run(child: Child) -> None:
             stop,
         )
     finally:
-        await grpc_server.stop()
+        await grpc_server.stop(grace_seconds=0.5)
         rules.stop()
         channels.stop()
-        feed.stop()
+        own.stop()
+        processor.stop()
+        receiver.close()
         writer.close()
         engine.dispose()
 
@@ -111,33 +116,20 @@ def recorder(writer: Writer) -> Callable[[pa.RecordBatch], None]:
     return record
 
 
-class Feed:
-    """Hands what the log made durable to the kernel, in order, without holding up the log."""
+def counters(view: View) -> Callable[[np.ndarray], np.ndarray]:
+    """What the kernel asks: which of some series ids (int64[n]) are counters (bool[n])."""
 
-    def __init__(self, processor: StreamProcessor) -> None:
-        self._processor = processor
-        self._queue: queue.SimpleQueue[Appended | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="kernel", daemon=True)
+    def is_counter(ids: np.ndarray) -> np.ndarray:
+        return np.array([_counts(view.registry.get(int(series)).identity) for series in ids], bool)
 
-    def put(self, appended: Appended) -> None:
-        """Take a batch over; returns at once."""
-        self._queue.put(appended)
+    return is_counter
 
-    def start(self) -> None:
-        """Begin to consume."""
-        self._thread.start()
 
-    def stop(self) -> None:
-        """Consume what is there, then end."""
-        self._queue.put(None)
-        self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        while (appended := self._queue.get()) is not None:
-            try:
-                self._processor.consume(appended)
-            except Exception as error:  # one batch that the kernel cannot take must not stop the others
-                logger.error("kernel refused a batch", error=repr(error), exc_info=True)
+def _counts(identity: Identity) -> bool:
+    # Prometheus' remote write does not say what a series is; by its naming rules the suffix does.
+    if identity.convention == "prometheus":
+        return identity.name.endswith(("_total", "_count", "_bucket", "_sum"))
+    return identity.type == "counter" or identity.part in ("bucket", "count", "sum")
 
 
 class Ticker:

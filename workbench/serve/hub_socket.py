@@ -40,8 +40,9 @@ def hub_app(hub: Hub) -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=EXPOSITION)
 
-    async def windows(_: Request) -> Response:
-        table = await asyncio.to_thread(hub.processor.windows)
+    async def windows(request: Request) -> Response:
+        wanted = [int(text) for text in request.query_params.get("ids", "").split(",") if text]
+        table = await asyncio.to_thread(hub.processor.windows, wanted)
         sink = io.BytesIO()
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)

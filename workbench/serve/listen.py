@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-GRACE_SECONDS = 2
+GRACE_SECONDS = 1
 """How long requests under way may take to end once the process is asked to."""
 
 

@@ -43,5 +43,6 @@ def query_routes(view: View, limits: Query) -> list[Route]:
         "labels": both,
         "label/{name}/values": read,
         "metadata": read,
+        "format_query": both,
     }
     return [Route(f"/api/v1/{path}", answer, methods=methods) for path, methods in paths.items()]

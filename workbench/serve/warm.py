@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from workbench import log
+
 SERIES = 3
 RANGES = (
     "rate", "increase", "delta", "irate", "idelta", "avg_over_time", "min_over_time", "max_over_time", "sum_over_time",
@@ -36,6 +38,7 @@ def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    log.configure("warm", level="WARNING")
     with tempfile.TemporaryDirectory(prefix="workbench-warm-") as home:
         live(Path(home))
 
