@@ -77,7 +77,7 @@ def test_another_content_under_a_known_number_is_refused(lake: Lake) -> None:
 
 
 def test_unknown_tables_are_refused_by_name(lake: Lake) -> None:
-    with pytest.raises(StoreError, match="no such table: sample. There are series, samples"):
+    with pytest.raises(StoreError, match=r"no such table: sample. There are series, samples"):
         lake.commit(APP, 1, {"sample": samples(1, [7], [NOON_US], [1.5])})
 
 
