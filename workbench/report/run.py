@@ -77,7 +77,7 @@ def run_report(
     """Run notebook `name` for one UTC day (default: today) and keep the result.
 
     Without `lake_version` everything received so far is sealed first, so that the version names all that the notebook
-    reads; the version is pinned as long as the report is kept. Raises ReportError when a cell fails; what it gave is kept.
+    reads; the version is pinned as long as the report is kept. Raises ReportError when a cell fails; output is kept.
     """
     file = notebook_file(name, settings)
     if not lake_version:

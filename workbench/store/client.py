@@ -172,7 +172,7 @@ def _as_error(content: bytes, status: int) -> WorkbenchError:
         return StoreError(f"the hub answered {status}", hint="See its log.")
 
 
-def attach(settings: Settings, *, wait_seconds: float = 10.0) -> Writer | RemoteWriter:
+def attach(settings: Settings, *, wait_seconds: float = 30.0) -> Writer | RemoteWriter:
     """A writer for this home: the running hub's, else our own. Use it as a context manager.
 
     A hub that is just starting holds the lock before its socket answers; that is waited for. Raises LakeLocked where
