@@ -44,6 +44,8 @@ SHAPES: dict[str, tuple[str, tuple[str, ...], float, float]] = {
     "synth_users": ("", ("",), 620, 40),
 }
 
+PLAIN = ("", ("",), 1.0, 0.5)
+
 
 class Registry:
     """One series for each selector of the overview, those of the platform simulated."""
@@ -117,7 +119,7 @@ class Stage:
         if answered is not None:
             return answered
         name = selectors(expr)[0].name
-        label, values, base, swing = next(shape for prefix, shape in SHAPES.items() if name.startswith(prefix))
+        label, values, base, swing = next((shape for prefix, shape in SHAPES.items() if name.startswith(prefix)), PLAIN)
         grouped = " by (" in expr
         if "(job)" in expr:
             label, values = "job", COMPONENTS
@@ -149,7 +151,10 @@ def _overview_queries() -> list[str]:
 
 
 def _identity(selector: Any) -> Identity:
-    labels = {matcher.label: matcher.value for matcher in selector.matchers if matcher.operator == "="}
+    # A regular expression that is a plain alternation is met by its first branch.
+    labels = {
+        m.label: m.value.split("|")[0] for m in selector.matchers if m.operator in ("=", "=~") and m.value != ".*"
+    }
     labels["host.name"] = "alpha"
     if labels.get("job") not in ("host", "workbench"):
         labels["deployment_environment_name"] = "simulated"

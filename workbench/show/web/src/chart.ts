@@ -174,7 +174,7 @@ export class Chart {
       },
       scales: { x: { time: true }, y: { range: (_, low, high) => this.extent(low, high) } },
       axes: [
-        { ...axis, size: 26, gap: 6, space: 72, values: (_, splits, __, ___, step) => splits.map((time) => tickText(time, step)) },
+        { ...axis, size: 26, gap: 6, space: 60, values: (_, splits, __, ___, step) => splits.map((time) => tickText(time, step)) },
         {
           ...axis,
           size: (_, labels) => 14 + 7 * Math.max(3, ...(labels ?? []).map((label) => label.length)),
