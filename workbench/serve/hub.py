@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from workbench.errors import WorkbenchError
 from workbench.ingest import Receiver, http_app, start_grpc
 from workbench.query import instant
 from workbench.serve.doors import MachineDoors
-from workbench.serve.hub_socket import hub_app
+from workbench.serve.hub_socket import Hub, hub_app
 from workbench.serve.listen import Listener, listen, stop_on_signals, unix_socket
 from workbench.serve.own_metrics import OwnMetrics
 from workbench.serve.process import Child, child_main
@@ -31,16 +30,6 @@ RULES_EVERY_SECONDS = 1.0
 OWN_METRICS_EVERY_SECONDS = 10.0
 
 logger = log.get(__name__)
-
-
-@dataclass(frozen=True)
-class Hub:
-    """The parts of a running hub, as its local socket shows them."""
-
-    settings: Settings
-    writer: Writer
-    processor: StreamProcessor
-    alerts: AlertManager
 
 
 def main() -> None:
@@ -58,7 +47,7 @@ async def _run(child: Child) -> None:
     writer.add_listener(processor.consume)
     channels = NotificationChannels(settings, engine)
     alerts = AlertManager(evaluator(writer.view, settings), engine, settings, recorder(writer), queued=channels.wake)
-    hub = Hub(settings, writer, processor, alerts)
+    hub = Hub(writer, processor, alerts)
     receiver = Receiver(writer, settings)
     doors = MachineDoors(settings, engine)
     grpc_server = await start_grpc(receiver, doors.authorize, grpc_addresses(child))

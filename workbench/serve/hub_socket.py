@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import pyarrow as pa
 from prometheus_client import generate_latest
@@ -16,13 +16,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from workbench.store import answer
-
-if TYPE_CHECKING:
-    from workbench.serve.hub import Hub
+from workbench.alert import AlertManager
+from workbench.store import Writer, answer
+from workbench.stream import StreamProcessor
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The parts of a running hub, as its local socket shows them."""
+
+    writer: Writer
+    processor: StreamProcessor
+    alerts: AlertManager
 
 
 def hub_app(hub: Hub) -> Starlette:
