@@ -91,11 +91,14 @@ def settings_of_pip() -> dict[str, str]:
     text = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     ).stdout
+    # pip's own order: what is set for all commands, for `pip install`, in the environment; the last one wins.
+    ranks = ("global", "install", ":env:")
+    lines = [(*line.partition("=")[0].rpartition(".")[::2], line.partition("=")[2]) for line in text.splitlines()]
     found: dict[str, str] = {}
-    for line in text.splitlines():
-        key, _, value = line.partition("=")
-        # ":env:" comes last and wins, as it does for pip; a command's own section wins over the global one.
-        found[key.rpartition(".")[2]] = value.strip("'\"").replace("\\n", " ").strip()
+    for section, key, value in sorted(
+        (line for line in lines if line[0] in ranks), key=lambda line: ranks.index(line[0])
+    ):
+        found[key] = value.strip("'\"").replace("\\n", " ").strip()
     names = {
         "index-url": ("UV_DEFAULT_INDEX",),
         "extra-index-url": ("UV_INDEX",),
