@@ -93,12 +93,13 @@ def settings_of_pip() -> dict[str, str]:
     ).stdout
     # pip's own order: what is set for all commands, for `pip install`, in the environment; the last one wins.
     ranks = ("global", "install", ":env:")
-    lines = [(*line.partition("=")[0].rpartition(".")[::2], line.partition("=")[2]) for line in text.splitlines()]
     found: dict[str, str] = {}
-    for section, key, value in sorted(
-        (line for line in lines if line[0] in ranks), key=lambda line: ranks.index(line[0])
-    ):
-        found[key] = value.strip("'\"").replace("\\n", " ").strip()
+    for rank in ranks:
+        for line in text.splitlines():
+            name, _, value = line.partition("=")
+            section, _, key = name.rpartition(".")
+            if section == rank:
+                found[key] = value.strip("'\"").replace("\\n", " ").strip()
     names = {
         "index-url": ("UV_DEFAULT_INDEX",),
         "extra-index-url": ("UV_INDEX",),
