@@ -21,6 +21,8 @@ from workbench.schema import KINDS
 
 RELOAD_US = 5_000_000
 FORGET_US = 3600 * 1_000_000
+PROMPT_US = 1_000_000
+"""Groups of this interval or less are evaluated at every tick, and the hub ticks when samples arrive, too."""
 
 EVALUATIONS = Counter("workbench_alert_evaluations_total", "Rule evaluations")
 FAILURES = Counter("workbench_alert_evaluation_failures_total", "Rule evaluations that failed", ["rule"])
@@ -81,11 +83,8 @@ class AlertManager:
         """Evaluate the groups whose turn it is; what changed, after it was made durable."""
         changes = self._reload(now_us)
         for group in self._groups:
-            key = (str(group.file), group.name)
-            if now_us < self._due_us.get(key, 0):
+            if not self._is_due(group, now_us):
                 continue
-            interval_us = group.interval_us or self._settings.alert.interval_seconds * 1_000_000
-            self._due_us[key] = (now_us // interval_us + 1) * interval_us
             found: list[Change] = []
             for rule in group.rules:
                 found += self._apply(group, rule, now_us)
@@ -96,6 +95,18 @@ class AlertManager:
     def health(self) -> list[Trouble]:
         """What keeps rules from doing their work right now."""
         return list(self._troubles.values())
+
+    def _is_due(self, group: RuleGroup, now_us: int) -> bool:
+        interval_us = group.interval_us or self._settings.alert.interval_seconds * 1_000_000
+        if interval_us <= PROMPT_US:
+            return True
+        key = (str(group.file), group.name)
+        due_us = self._due_us.get(key, 0)
+        # A clock that was set back must not stop a group until it has caught up.
+        if due_us - interval_us <= now_us < due_us:
+            return False
+        self._due_us[key] = (now_us // interval_us + 1) * interval_us
+        return True
 
     def _apply(self, group: RuleGroup, rule: Rule, now_us: int) -> list[Change]:
         EVALUATIONS.inc()
@@ -159,7 +170,9 @@ class AlertManager:
                 outbox.mark_sent(self._engine, rows, now_us)
             self._unrecorded = bool(rows)
         if now_us - self._forgot_us > FORGET_US:
-            outbox.forget_old(self._engine, now_us)
+            dropped = outbox.forget_old(self._engine, now_us, self._channels)
+            if dropped:
+                logger.warning("notifications for a channel that is gone were dropped", number=dropped)
             self._forgot_us = now_us
 
 

@@ -114,22 +114,26 @@ def mark_failed(engine: sa.Engine, rows: Sequence[Any], now_us: int, error: str,
     )
 
 
-def queued_channels(engine: sa.Engine) -> set[str]:
-    """Channels for which something waits."""
-    query = sa.select(state.outbox.c.channel).where(state.outbox.c.state == "queued").distinct()
-    with engine.connect() as connection:
-        return set(connection.execute(query).scalars())
+def forget_old(engine: sa.Engine, now_us: int, channels: Sequence[str]) -> int:
+    """Delete what was sent, and alerts that ended, long ago; and what waits for a channel that is not there any more.
 
-
-def forget_old(engine: sa.Engine, now_us: int) -> None:
-    """Delete what was sent, and alerts that ended, long ago."""
+    Returns the number of the latter. `channels` are the ids of those that are there.
+    """
     table = state.outbox
     with engine.begin() as connection:
         connection.execute(sa.delete(table).where(table.c.state == "sent", table.c.sent_us < now_us - KEEP_US))
+        dropped = connection.execute(
+            sa.delete(table).where(
+                table.c.state == "queued",
+                table.c.created_us < now_us - KEEP_US,
+                table.c.channel.not_in([LAKE, *channels]),
+            )
+        ).rowcount
         alerts = state.alert_states
         connection.execute(
             sa.delete(alerts).where(alerts.c.state == "resolved", alerts.c.resolved_us < now_us - KEEP_US)
         )
+    return int(dropped)
 
 
 def _write_state(connection: sa.Connection, change: Change) -> None:

@@ -9,7 +9,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,8 @@ class Rule:
     keep_firing_us: int
     labels: tuple[tuple[str, Template], ...]
     annotations: tuple[tuple[str, Template], ...]
-    file: Path
-    line: int
-    group: str
-
-    @property
-    def key(self) -> str:
-        """What names the rule in the state: file, group, alert and line tell two rules of one name apart."""
-        return f"{self.file.name}/{self.group}/{self.alert}/{self.line}"
+    key: str
+    """What names the rule in the state: file, group, alert, and which of the rules of that name it is."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +126,17 @@ class _Reader:
         interval_us = self._duration(fields.get("interval"), "interval")
         limit = self._whole(fields.get("limit"))
         common = self._templates(fields.get("labels"), "labels")
-        rules = [self._rule(item, name or "", common) for item in self._items(fields.get("rules"), "rules")]
+        found = [self._rule(item, common) for item in self._items(fields.get("rules"), "rules")]
         if name is None:
             return None
-        return RuleGroup(name, self.file, interval_us, limit, tuple(rule for rule in rules if rule is not None))
+        rules: list[Rule] = []
+        for rule in filter(None, found):
+            # Not the line: an edit further up must not end an alert and begin another.
+            ordinal = sum(other.alert == rule.alert for other in rules)
+            rules.append(replace(rule, key=f"{self.file.name}/{name}/{rule.alert}/{ordinal}"))
+        return RuleGroup(name, self.file, interval_us, limit, tuple(rules))
 
-    def _rule(self, node: yaml.Node, group: str, common: Sequence[tuple[str, Template]]) -> Rule | None:
+    def _rule(self, node: yaml.Node, common: Sequence[tuple[str, Template]]) -> Rule | None:
         fields = self._fields(node, RULE_KEYS, "a rule")
         if isinstance(node, yaml.MappingNode) and any(key.value == "record" for key, _ in node.value):
             return None
@@ -150,10 +149,7 @@ class _Reader:
         annotations = self._templates(fields.get("annotations"), "annotations")
         if alert is None or expr is None or query is None:
             return None
-        line = _line(node)
-        return Rule(
-            alert, expr, query, for_us, keep_us, tuple(labels.items()), tuple(annotations), self.file, line, group
-        )
+        return Rule(alert, expr, query, for_us, keep_us, tuple(labels.items()), tuple(annotations), key="")
 
     def _query(self, expr: str, node: yaml.Node) -> Any:
         try:

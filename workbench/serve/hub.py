@@ -28,6 +28,7 @@ from workbench.stream import StreamProcessor
 
 RULES_EVERY_SECONDS = 1.0
 OWN_METRICS_EVERY_SECONDS = 10.0
+REST = 9.0  # rules that are asked for more often than they can be evaluated may take a tenth of a core
 
 logger = log.get(__name__)
 
@@ -53,6 +54,7 @@ async def _run(child: Child) -> None:
     grpc_server = await start_grpc(receiver, doors.authorize, grpc_addresses(child))
     rules = Ticker(lambda: alerts.tick(time.time_ns() // 1000), RULES_EVERY_SECONDS, "rules")
     own = Ticker(OwnMetrics(writer).record, OWN_METRICS_EVERY_SECONDS, "own-metrics")
+    writer.add_listener(lambda appended: rules.poke() if "samples" in appended.batches else None)
     processor.start()
     own.start()
     channels.start()
@@ -122,32 +124,44 @@ def _counts(identity: Identity) -> bool:
 
 
 class Ticker:
-    """Calls a function every so many seconds in a thread of its own; what it raises is logged, and it goes on."""
+    """Calls a function every so many seconds in a thread of its own, and sooner when poked; what it raises is logged.
 
-    def __init__(self, call: Callable[[], Any], every_seconds: float, name: str) -> None:
+    Between two calls lie at least `rest_seconds`, and REST times what the last one took.
+    """
+
+    def __init__(self, call: Callable[[], Any], every_seconds: float, name: str, *, rest_seconds: float = 0.1) -> None:
         self._call = call
         self._every_seconds = every_seconds
+        self._rest_seconds = rest_seconds
         self._stop = threading.Event()
+        self._poked = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
+    def poke(self) -> None:
+        """Call soon; returns at once."""
+        self._poked.set()
+
     def stop(self) -> None:
         """End after the call under way."""
         self._stop.set()
+        self._poked.set()
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        turn = time.monotonic()
         while not self._stop.is_set():
+            begun = time.monotonic()
+            self._poked.clear()
             try:
                 self._call()
             except (WorkbenchError, sa.exc.SQLAlchemyError, OSError) as error:
                 logger.error("tick failed", name=self._thread.name, error=str(error))
-            turn = max(turn + self._every_seconds, time.monotonic() - self._every_seconds)
-            self._stop.wait(max(0.0, turn - time.monotonic()))
+            took = time.monotonic() - begun
+            self._stop.wait(max(self._rest_seconds, REST * took))
+            self._poked.wait(max(0.0, self._every_seconds - (time.monotonic() - begun)))
 
 
 if __name__ == "__main__":
