@@ -72,11 +72,11 @@ def subject(payloads: Sequence[Payload]) -> str:
 
 
 def text_body(payloads: Sequence[Payload], external_url: str) -> str:
-    """The body of a mail, in Markdown that reads well as it is."""
+    """The body of a mail: plain text, which Apprise escapes where a channel takes HTML."""
     parts = []
     for payload in payloads:
         labels, annotations = payload["labels"], payload["annotations"]
-        lines = [f"**{labels['alertname']}** is {payload['state']}."]
+        lines = [f"{labels['alertname']} is {payload['state']}."]
         lines += [f"{annotations[key]}" for key in ("summary", "description") if annotations.get(key)]
         lines.append(
             f"Since {iso(payload['fired_us'])}"
@@ -123,7 +123,7 @@ def _apprise(url: str, title: str, body: str) -> None:
             "Apprise does not understand this address", retry=False, where=channel_name(url), hint="See alert.notify."
         )
     with apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s") as said:
-        accepted = sender.notify(body, title=title, body_format=apprise.NotifyFormat.MARKDOWN)
+        accepted = sender.notify(body, title=title, body_format=apprise.NotifyFormat.TEXT)
         reasons = said.getvalue().strip() if said else ""
     if not accepted:
         raise DeliveryError(reasons.replace("\n", "; ") or "not accepted", retry=True, where=channel_name(url))
