@@ -14,14 +14,13 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.stream.kernel import Bounds
-from workbench.stream.panes import Segment
+from workbench.stream.panes import PLAIN, Segment
 from workbench.stream.sketch import Sketches
 from workbench.stream.sliding import WIDTHS_US, Pane, State
 
 LAYOUT = 1
 """Version of the archive."""
 
-_PLAIN = tuple(field.name for field in dataclasses.fields(Segment) if field.name != "sketches")
 _BINS = ("offsets", "keys", "counts")
 
 
@@ -36,7 +35,7 @@ def dump(state: State) -> bytes:
             arrays[f"open/{start}/{number}"] = np.concatenate(column)
     for level, panes in enumerate(state.levels):
         for start, segment in panes.items():
-            arrays.update({f"{level}/{start}/{name}": getattr(segment, name) for name in _PLAIN})
+            arrays.update({f"{level}/{start}/{name}": getattr(segment, name) for name in PLAIN})
             arrays.update({f"{level}/{start}/{name}s": getattr(segment.sketches, name) for name in _BINS})
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -65,5 +64,5 @@ def load(data: bytes) -> State:
             opened[start] = Pane(((columns["0"], columns["1"], columns["2"]),), len(columns["0"]))
         else:
             sketches = Sketches(*(columns[f"{name}s"] for name in _BINS))
-            levels[int(place)][start] = Segment(*(columns[name] for name in _PLAIN), sketches)
+            levels[int(place)][start] = Segment(**{name: columns[name] for name in PLAIN}, sketches=sketches)
     return State(bounds, watermark_us, closed_us, opened, levels)

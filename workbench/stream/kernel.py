@@ -23,13 +23,15 @@ import numpy as np
 class Bounds:
     """How late and how early a sample may be, and how much a kernel may hold.
 
-    `pane_samples` bounds the samples that wait in one pane, over all series; `series` the series of one pane, of
-    which those with the lowest ids, which were registered first, are kept.
+    `pane_samples` bounds the samples that wait in one pane, over all series, so that a sender whose clock is ahead
+    cannot take the room of the others; `open_samples` those in all panes together (24 bytes each). The first to come
+    are kept. `series` bounds the series of one pane, of which those with the lowest ids, registered first, are kept.
     """
 
     lateness_us: int = 60_000_000
     future_us: int = 600_000_000
-    pane_samples: int = 2_000_000
+    pane_samples: int = 1_000_000
+    open_samples: int = 10_000_000
     series: int = 100_000
 
 

@@ -6,6 +6,7 @@ the bins of a quantile sketch. All of it is exact but the sketch, and nothing de
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,8 +47,11 @@ class Segment:
     def _take(self, rows: np.ndarray) -> Segment:
         if len(rows) == len(self):
             return self
-        columns = (self.series, self.count, self.sum, self.min, self.max, self.first, self.last, self.increase)
-        return Segment(*(column[rows] for column in columns), self.sketches.take(rows))
+        return Segment(**{name: getattr(self, name)[rows] for name in PLAIN}, sketches=self.sketches.take(rows))
+
+
+PLAIN = tuple(field.name for field in dataclasses.fields(Segment) if field.name != "sketches")
+"""The columns of a segment that are plain arrays."""
 
 
 def fold(series: np.ndarray, times_us: np.ndarray, values: np.ndarray) -> tuple[Segment, int]:
@@ -112,7 +116,8 @@ def combine(segments: Sequence[Segment]) -> Segment:
 
 def increases(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """By how much a counter grew from each value to the next; after a restart it grew by all that it shows."""
-    return np.where(after >= before, after - before, after)
+    with np.errstate(over="ignore"):
+        return np.where(after >= before, after - before, after)
 
 
 def _combine_sketches(parts: list[Sketches], order: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Sketches:
@@ -126,4 +131,6 @@ def _combine_sketches(parts: list[Sketches], order: np.ndarray, starts: np.ndarr
 
 
 def _reduce(how: np.ufunc, values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    return how.reduceat(values, starts) if len(starts) else values[:0]
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum beyond float64 is infinite
+        reduced: np.ndarray = how.reduceat(values, starts) if len(starts) else values[:0]
+    return reduced

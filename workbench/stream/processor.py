@@ -60,9 +60,7 @@ class StreamProcessor:
             )
         )
         self._kernel_lock = threading.Lock()  # guards _state; taken before _queue_lock
-        self._queue_lock = (
-            threading.Lock()
-        )  # guards _queue and _queued; held for moments, on the committer's thread too
+        self._queue_lock = threading.Lock()  # guards _queue and _queued; held for moments, by the committer too
         self._queue: list[pa.RecordBatch] = []
         self._queued = 0
         self._stopping = threading.Event()
@@ -128,7 +126,12 @@ class StreamProcessor:
         with self._kernel_lock:
             with self._queue_lock:
                 waiting, self._queue, self._queued = self._queue, [], 0
-            self._state, counts = sliding.step(self._state, _columns(waiting, int(self._clock() * 1e6)))
+            now_us = int(self._clock() * 1e6)
+            if now_us < self._state.closed_us:
+                # The machine's clock was ahead and is right again: all that comes would be too late until it is there.
+                _log.warning("clock_went_back", seconds=(self._state.watermark_us - now_us) / 1e6)
+                self._state = sliding.initial(self._state.bounds)
+            self._state, counts = sliding.step(self._state, _columns(waiting, now_us))
             _count(counts)
             return self._state
 

@@ -44,9 +44,16 @@ class Pane:
     size: int = 0
 
     def add(self, batch: Batch) -> Pane:
-        """The pane with these samples too; the arrays are copied."""
+        """The pane with these samples too; the arrays are copied.
+
+        Chunks shrink from one to the next, so n samples lie in at most log2(n) + 1 however small the batches are.
+        """
+        chunks = list(self.chunks)
         chunk = (batch.series.copy(), batch.times_us.copy(), batch.values.copy())
-        return Pane((*self.chunks, chunk), self.size + len(batch))
+        while chunks and len(chunks[-1][0]) <= len(chunk[0]):
+            series, times_us, values = (np.concatenate(pair) for pair in zip(chunks.pop(), chunk, strict=True))
+            chunk = (series, times_us, values)
+        return Pane((*chunks, chunk), self.size + len(batch))
 
     @cached_property
     def folded(self) -> tuple[Segment, int]:
@@ -99,7 +106,7 @@ def step(state: State, batch: Batch) -> tuple[State, Counts]:
     late = finite & (batch.times_us < closed_us)
     early = finite & (batch.times_us > watermark_us + bounds.future_us)
     good = finite & ~late & ~early
-    opened, taken = _add(state.open, batch if good.all() else batch.take(good), bounds.pane_samples)
+    opened, taken = _add(state.open, batch if good.all() else batch.take(good), bounds)
     counts = Counts(
         taken=taken,
         too_late=int(late.sum()),
@@ -134,15 +141,18 @@ def _down(time_us: int, width_us: int) -> int:
     return time_us // width_us * width_us
 
 
-def _add(panes: Mapping[int, Pane], batch: Batch, limit: int) -> tuple[Mapping[int, Pane], int]:
+def _add(panes: Mapping[int, Pane], batch: Batch, bounds: Bounds) -> tuple[Mapping[int, Pane], int]:
     """The open panes with these samples, and how many of them fitted."""
+    room = bounds.open_samples - sum(pane.size for pane in panes.values())
+    if len(batch) > room:
+        batch = batch.take(slice(max(room, 0)))
     if not len(batch):
         return panes, 0
     starts = batch.times_us // WIDTHS_US[0] * WIDTHS_US[0]
     found, taken = dict(panes), 0
     for start in np.unique(starts).tolist():
         pane = found.get(start, Pane())
-        rows = np.flatnonzero(starts == start)[: max(limit - pane.size, 0)]
+        rows = np.flatnonzero(starts == start)[: max(bounds.pane_samples - pane.size, 0)]
         if len(rows):
             found[start] = pane.add(batch.take(rows))
         taken += len(rows)
@@ -166,9 +176,9 @@ def _close(state: State, closed_us: int, counts: Counts) -> tuple[State, Counts]
         for start in sorted(start for start in levels[level - 1] if before <= start < after):
             parts.setdefault(_down(start, width_us), []).append(levels[level - 1][start])
         levels[level].update({start: combine(segments).head(state.bounds.series) for start, segments in parts.items()})
-    for level, kept_us in zip(levels, KEPT_US, strict=True):
-        for start in [start for start in level if start < closed_us - kept_us]:
-            del level[start]
+    for panes, kept_us in zip(levels, KEPT_US, strict=True):
+        for start in [start for start in panes if start < closed_us - kept_us]:
+            del panes[start]
     counts = counts + Counts(repeated=repeated, over_bound=over)
     return replace(state, closed_us=closed_us, open=opened, levels=tuple(levels)), counts
 
@@ -176,7 +186,8 @@ def _close(state: State, closed_us: int, counts: Counts) -> tuple[State, Counts]
 def _window(state: State, seconds: int, wanted: np.ndarray | None, at_us: int) -> Windows:
     level = LEVEL_OF_WINDOW[seconds]
     start_us = _down(at_us, WIDTHS_US[level]) + WIDTHS_US[level] - seconds * SECOND_US
-    earlier, inside = [], []
+    earlier: list[Segment] = []
+    inside: list[Segment] = []
     for pane_us, segment in _segments(state, level, at_us):
         chosen = segment if wanted is None else segment.select(wanted)
         (inside if pane_us >= start_us else earlier).append(chosen)
