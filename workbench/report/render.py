@@ -15,6 +15,9 @@ CONTENT_SECURITY_POLICY = (
 """Header under which a report is served: no script runs, nothing is fetched, its origin is nobody's."""
 
 
+PICTURES = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/gif;base64,", "data:image/webp;base64,")
+
+
 def render_html(notebook: Any, *, title: str, provenance: Provenance | None = None) -> str:
     """HTML page of an executed notebook (nbformat 4), code hidden, with its provenance at the foot."""
     import jinja2
@@ -27,10 +30,34 @@ def render_html(notebook: Any, *, title: str, provenance: Provenance | None = No
     )
     exporter.embed_images = True
     body, _ = exporter.from_notebook_node(shown)
+    body = harmless(body)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATE), autoescape=True)
     page = environment.get_template("report.html")
     return page.render(
         title=title, body=body, provenance=provenance, style=(TEMPLATE / "report.css").read_text(encoding="utf-8")
+    )
+
+
+def harmless(html: str) -> str:
+    """HTML without anything that runs, loads from elsewhere or leaves its place; links stay, pictures only inlined."""
+    import nh3
+
+    attributes = {tag: set(names) for tag, names in nh3.ALLOWED_ATTRIBUTES.items()}
+    attributes["*"] = attributes.get("*", set()) | {"id", "class", "role", "aria-label", "aria-hidden"}
+    attributes["img"] = {"src", "alt", "width", "height"}
+
+    def keep(tag: str, name: str, value: str) -> str | None:
+        if name == "src" and not value.startswith(PICTURES):
+            return None
+        return value
+
+    return nh3.clean(
+        html,
+        tags=nh3.ALLOWED_TAGS - {"map", "area"},
+        attributes=attributes,
+        attribute_filter=keep,
+        url_schemes={"http", "https", "mailto", "data"},
+        link_rel="noopener noreferrer",
     )
 
 

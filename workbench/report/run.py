@@ -109,6 +109,9 @@ def run_report(
         except ReportError as error:
             _finish(engine, number, "failed", str(error))
             raise
+        except Exception as error:  # whatever papermill or the disk had against it
+            _finish(engine, number, "failed", str(error))
+            raise ReportError(f"{type(error).__name__}: {error}", where=file.name) from error
         _finish(engine, number, "done", None)
     _forget_old(engine, settings, name)
     return get_report(number, settings=settings)
@@ -150,6 +153,7 @@ def _execute(file: Path, folder: Path, name: str, values: Mapping[str, Any]) -> 
             parameters=dict(values),
             kernel_name="python3",
             progress_bar=False,
+            language="python",
             cwd=str(folder),
             kernel_manager_class="workbench.report.kernel.IpcKernelManager",
         )
