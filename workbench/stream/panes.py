@@ -65,7 +65,7 @@ def fold(series: np.ndarray, times_us: np.ndarray, values: np.ndarray) -> tuple[
     fresh[1:] = (series[1:] != series[:-1]) | (times_us[1:] != times_us[:-1])
     series, values = series[fresh], values[fresh]
     starts = np.flatnonzero(np.diff(series, prepend=series[:1] - 1))
-    ends = np.append(starts[1:], len(series))
+    ends = np.append(starts, len(series))[1:]
     steps = np.zeros(len(values))
     steps[1:] = increases(values[:-1], values[1:])
     steps[starts] = 0.0
@@ -95,7 +95,7 @@ def combine(segments: Sequence[Segment]) -> Segment:
     order = np.argsort(series, kind="stable")
     series = series[order]
     starts = np.flatnonzero(np.diff(series, prepend=series[:1] - 1))
-    ends = np.append(starts[1:], len(series))
+    ends = np.append(starts, len(series))[1:]
     first, last = column("first")[order], column("last")[order]
     steps = column("increase")[order]
     between = np.zeros(len(series))
