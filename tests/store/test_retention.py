@@ -63,6 +63,15 @@ def test_old_days_go_and_simulated_ones_stay_longer(aged):
     assert before.st_ino == Path(settings.lake_dir).stat().st_ino
 
 
+def test_what_was_imported_stays_however_old(aged):
+    settings, (real, made) = aged
+    with open_writer(settings) as writer:
+        (old,) = writer.register([identity("old")], "import:history.csv")
+        writer.load("import", 0, {"samples": sample_batch([old, old], [NOW_US - 100 * DAY_US, NOW_US], [1.0, 2.0])})
+    apply_retention(Lake(settings), settings, NOW_US)
+    assert kept(settings, (real, made, old)) == {real: [1], made: [20, 1], old: [100, 0]}
+
+
 def test_the_cap_shortens_raw_samples_from_the_oldest_but_never_the_last_days(aged):
     settings, (real, made) = aged
     tight = replace(settings, lake=replace(settings.lake, cap_bytes=1, simulated_samples_days=1000))

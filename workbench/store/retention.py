@@ -70,23 +70,29 @@ def apply_retention(
 
 
 def _drop_old(lake: Lake, kind: Kind, now_us: int, done: Retained) -> None:
-    """Whole days that are over and past the retention of all their rows go; of samples, simulated ones stay longer."""
+    """Whole days that are over and past the retention of all their rows go.
+
+    Of samples, those of imported series stay, however old: whoever imports last year wants to look at last year.
+    Simulated ones stay as long as settings say.
+    """
     assert kind.retention_days is not None
-    simulated = _simulated_series(lake) if kind.name == "samples" else np.empty(0, np.int64)
-    longer = lake.settings.lake.simulated_samples_days if simulated.size else kind.retention_days
-    bound, last_bound = (_day(now_us - days * DAY_US) for days in (kind.retention_days, longer))
-    for file in lake.newest_files(kind.name):
-        if file.day is None or date.fromisoformat(file.day) >= bound:
-            continue
-        if date.fromisoformat(file.day) < last_bound or not simulated.size:
+    bound = _day(now_us - kind.retention_days * DAY_US)
+    simulated_bound = _day(now_us - lake.settings.lake.simulated_samples_days * DAY_US)
+    going = [file for file in lake.newest_files(kind.name) if file.day and date.fromisoformat(file.day) < bound]
+    if kind.name != "samples":
+        for file in going:
             _exchange(lake, kind, file, [], done)
-            continue
-        ids = parquet.read_rows(str(lake.path(kind.name) / file.path), kind, ["series"])["series"].to_numpy()
-        keep = np.isin(ids, simulated)
-        if keep.all():
-            continue
-        rows = parquet.read_rows(str(lake.path(kind.name) / file.path), kind, parquet.file_schema(kind).names)
-        _exchange(lake, kind, file, [rows.filter(pa.array(keep))] if keep.any() else [], done)
+        return
+    raw, simulated = _ageing(lake)
+    for file in going:
+        goes = np.union1d(raw, simulated) if date.fromisoformat(file.day or "") < simulated_bound else raw
+        path = str(lake.path(kind.name) / file.path)
+        leave = np.isin(parquet.read_rows(path, kind, ["series"])["series"].to_numpy(), goes)
+        if leave.all():
+            _exchange(lake, kind, file, [], done)
+        elif leave.any():
+            rows = parquet.read_rows(path, kind, parquet.file_schema(kind).names)
+            _exchange(lake, kind, file, [rows.filter(pa.array(~leave))], done)
 
 
 def _exchange(lake: Lake, kind: Kind, file: DataFile, rows: Sequence[pa.Table], done: Retained) -> None:
@@ -173,10 +179,16 @@ def _manifests(lake: Lake) -> Iterator[Manifest]:
         yield lake.manifests.read(name)
 
 
-def _simulated_series(lake: Lake) -> np.ndarray:
-    """Ids (sorted int64) of series of the simulated platform."""
-    ids = [row.id for row in series_rows(lake.table("series")) if SIMULATED in row.identity.resource]
-    return np.unique(np.array(ids, np.int64))
+def _ageing(lake: Lake) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (sorted int64) of the series whose samples age: those that were measured, and the simulated ones.
+
+    A series whose row is still in the log is in neither: what it is will be known at the next round.
+    """
+    raw, simulated = [], []
+    for row in series_rows(lake.table("series")):
+        if not row.source.startswith("import:"):
+            (simulated if SIMULATED in row.identity.resource else raw).append(row.id)
+    return np.unique(np.array(raw, np.int64)), np.unique(np.array(simulated, np.int64))
 
 
 def _used_bytes(lake: Lake, settings: Settings) -> int:
