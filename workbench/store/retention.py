@@ -184,7 +184,8 @@ def _ageing(lake: Lake) -> tuple[np.ndarray, np.ndarray]:
 
     A series whose row is still in the log is in neither: what it is will be known at the next round.
     """
-    raw, simulated = [], []
+    raw: list[int] = []
+    simulated: list[int] = []
     for row in series_rows(lake.table("series")):
         if not row.source.startswith("import:"):
             (simulated if SIMULATED in row.identity.resource else raw).append(row.id)
