@@ -212,3 +212,14 @@ def test_the_python_names_of_the_contracts_exist():
 def test_the_key_of_samples_is_that_of_the_contracts():
     promised = re.search(r"unique by \(([^)]+)\)", CONTRACTS)[1]
     assert tuple(re.findall(r"`(\w+)`", promised)) == KINDS["samples"].key
+
+
+def test_the_fields_of_status_are_those_of_the_contracts():
+    up = __import__("workbench.serve.up", fromlist=["Supervisor"])
+    children = __import__("workbench.serve.children", fromlist=["Child"])
+    (cell,) = [row[1] for row in rows(CONTRACTS) if row[0].startswith("workbench status")]
+    fields = re.findall(r"`?(\w+)(?:\[\])?`?(?:, | \(|\)|$)", cell)
+    assert {"state", "lake_version", "processes", "rss_bytes"} <= set(fields)
+    source = inspect.getsource(up.Supervisor) + inspect.getsource(children.Child)
+    for name in fields:
+        assert f'"{name}"' in source, name
