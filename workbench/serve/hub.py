@@ -126,7 +126,7 @@ def _counts(identity: Identity) -> bool:
 class Ticker:
     """Calls a function every so many seconds in a thread of its own, and sooner when poked; what it raises is logged.
 
-    Between two calls lie at least `rest_seconds`, and REST times what the last one took.
+    Between two calls lie at least `rest_seconds`, and REST times the processor time of the last one.
     """
 
     def __init__(self, call: Callable[[], Any], every_seconds: float, name: str, *, rest_seconds: float = 0.1) -> None:
@@ -153,14 +153,14 @@ class Ticker:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            begun = time.monotonic()
+            begun, busy = time.monotonic(), time.thread_time()
             self._poked.clear()
             try:
                 self._call()
             except (WorkbenchError, sa.exc.SQLAlchemyError, OSError) as error:
                 logger.error("tick failed", name=self._thread.name, error=str(error))
-            took = time.monotonic() - begun
-            self._stop.wait(max(self._rest_seconds, REST * took))
+            # Of processor time, not of waiting for a disk: a rest is there to leave the cores to others.
+            self._stop.wait(min(self._every_seconds, max(self._rest_seconds, REST * (time.thread_time() - busy))))
             self._poked.wait(max(0.0, self._every_seconds - (time.monotonic() - begun)))
 
 
