@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.alert import AlertRuleEngine, Change, HubWatch, load_rules, watch_step
+from workbench.alert import AlertRuleEngine, Change, HubWatch, cap_step, load_rules, watch_step
 from workbench.alert.rules import Rule
 from workbench.errors import InputError
 
@@ -118,3 +118,12 @@ def test_the_hub_is_missed_after_ten_seconds_once_and_its_return_is_told():
         told += [(second, change.state, change.reason) for change in changes]
         assert all(isinstance(change, Change) for change in changes)
     assert told == [(14, "firing", "hub_silent"), (31, "resolved", "hub_answers")]
+
+
+def test_the_cap_is_told_once_before_it_bites_and_does_not_flutter():
+    alert, told = None, []
+    for minute, used in enumerate([50, 89, 90, 95, 88, 92, 86, 84, 89, 91]):
+        alert, changes = cap_step(alert, used, 100, minute)
+        told += [(minute, change.state) for change in changes]
+    assert told == [(2, "firing"), (7, "resolved"), (9, "firing")]
+    assert cap_step(None, 10, 0, 0) == (None, []), "no cap, no alert"

@@ -1,5 +1,6 @@
 """Alerts: rules in Prometheus' format, their life as a pure function, a durable outbox, and the channels behind it."""
 
+from workbench.alert.cap_watch import cap_step
 from workbench.alert.engine import Alert, AlertRuleEngine, Change, step
 from workbench.alert.hub_watch import HubWatch, watch_step
 from workbench.alert.manager import AlertManager, Trouble
@@ -18,6 +19,7 @@ __all__ = [
     "Rule",
     "RuleGroup",
     "Trouble",
+    "cap_step",
     "channel_id",
     "commit_changes",
     "load_alerts",

@@ -33,7 +33,7 @@ def watch_step(watch: HubWatch, ready: bool, now_us: int) -> tuple[HubWatch, lis
         return watch, []
     alert = Alert(
         fingerprint(LABELS),
-        "front/hub",
+        "watch/hub",
         tuple(LABELS.items()),
         tuple(ANNOTATIONS.items()),
         (now_us - watch.seen_us) / 1e6,

@@ -50,11 +50,11 @@ def commit_changes(
 def load_alerts(engine: sa.Engine, *, owner: str) -> list[Alert]:
     """The alerts that were pending or firing when their process ended; `owner` is the beginning of their rules' keys.
 
-    An empty owner means all but those of the front.
+    An empty owner means all that rules raised, not the watches of front and keeper.
     """
     table = state.alert_states
     query = sa.select(table).where(table.c.state.in_(("pending", "firing")))
-    query = query.where(table.c.rule.startswith(owner) if owner else sa.not_(table.c.rule.startswith("front/")))
+    query = query.where(table.c.rule.startswith(owner) if owner else sa.not_(table.c.rule.startswith("watch/")))
     with engine.connect() as connection:
         return [
             Alert(

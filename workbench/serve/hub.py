@@ -111,7 +111,8 @@ def counters(view: View) -> Callable[[np.ndarray], np.ndarray]:
     """What the kernel asks: which of some series ids (int64[n]) are counters (bool[n])."""
 
     def is_counter(ids: np.ndarray) -> np.ndarray:
-        return np.array([_counts(view.registry.get(int(series)).identity) for series in ids], bool)
+        distinct, places = np.unique(ids, return_inverse=True)
+        return np.array([_counts(view.registry.get(int(one)).identity) for one in distinct], bool)[places]
 
     return is_counter
 

@@ -24,7 +24,7 @@ Seen = Callable[[bool, Sequence[str]], None]
 async def watch_hub(settings: Settings, engine: sa.Engine, seen: Seen, *, queued: Callable[[], None]) -> None:
     """Ask the hub each second, for ever. `seen` is told whether it is ready, and what troubles its rules."""
     channels = [channel_id(url) for url in settings.alert.notify]
-    fired = await asyncio.to_thread(load_alerts, engine, owner="front/hub")
+    fired = await asyncio.to_thread(load_alerts, engine, owner="watch/hub")
     watch = HubWatch(_now_us(), fired[0] if fired else None)
     while True:
         status, body = await local_http.get(settings.hub_socket, "/health")

@@ -8,6 +8,7 @@ import threading
 import time
 
 from workbench import log
+from workbench.alert import cap_step, channel_id, commit_changes, load_alerts
 from workbench.errors import WorkbenchError
 from workbench.serve.process import child_main
 from workbench.store import Lake, apply_retention, compact, state
@@ -26,6 +27,8 @@ def main() -> None:
     os.nice(NICE)
     engine = state.engine(settings)
     lake = Lake(settings)
+    channels = [channel_id(url) for url in settings.alert.notify]
+    alert = next(iter(load_alerts(engine, owner="watch/cap")), None)
     retain_at = 0.0
     while not stop.wait(settings.lake.compact_every_seconds):
         now_us = time.time_ns() // 1000
@@ -36,6 +39,10 @@ def main() -> None:
             compact(lake, now_us)
             if time.monotonic() >= retain_at:
                 retain_at = time.monotonic() + RETAIN_EVERY_SECONDS
+                # A look first: who is to be warned is warned before anything is shortened.
+                plan = apply_retention(lake, settings, now_us, engine=engine, dry_run=True)
+                alert, changes = cap_step(alert, plan.used_bytes, plan.cap_bytes, now_us)
+                commit_changes(engine, changes, channels)
                 logger.info("retention applied", done=str(apply_retention(lake, settings, now_us, engine=engine)))
         except (WorkbenchError, OSError) as error:
             # The next round tries again; nothing that the hub took is at stake.
