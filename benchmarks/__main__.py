@@ -27,13 +27,13 @@ def main() -> None:
         print(f"measuring {name} …", flush=True)
         section = ALL[name]()
         print(section, flush=True)
-        write(name, section)
+        write(name, section, f"make bench ARGS={name}")
 
 
-def write(name: str, section: str) -> None:
+def write(name: str, section: str, command: str) -> None:
     """Put a section between its marks, and say when and where it was measured."""
     text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else HEAD
-    stamp = f"Measured {datetime.now(UTC):%Y-%m-%d}, `make bench ARGS={name}`, {describe()}."
+    stamp = f"Measured {datetime.now(UTC):%Y-%m-%d}, `{command}`, {describe()}."
     block = f"<!-- {name} -->\n{section}\n\n{stamp}\n<!-- /{name} -->\n"
     pattern = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->\n", re.DOTALL)
     text = pattern.sub(lambda _: block, text) if pattern.search(text) else f"{text}\n{block}"

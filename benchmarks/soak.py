@@ -12,11 +12,13 @@ import json
 import os
 import random
 import signal
+import statistics
 import sys
 import threading
 import time
 from urllib.parse import quote
 
+from benchmarks.__main__ import write
 from benchmarks.load import Client, run_clients
 from benchmarks.machine import Running, until, workbench
 
@@ -40,13 +42,13 @@ def main() -> int:
         port = int(ours.status()["ingest_url"].rstrip("/").rpartition(":")[2])
         token = ours.token("ingest")
         clients = [Client(("127.0.0.1", port), token, number, SERIES, PERIOD_SECONDS) for number in range(CLIENTS)]
-        stop, begun = threading.Event(), time.monotonic()
+        stop, begun, away_seconds = threading.Event(), time.monotonic(), []
         threads = run_clients(clients, stop)
         for number in range(1, options.kills + 1):
             time.sleep(chance.uniform(1.5, 6))
-            away = kill(ours)
+            away_seconds.append(kill(ours))
             total = sum(client.acknowledged for client in clients) * SERIES
-            print(f"kill {number}: back after {away:.1f} s, {total:,} samples acknowledged", flush=True)
+            print(f"kill {number}: back after {away_seconds[-1]:.1f} s, {total:,} samples acknowledged", flush=True)
         time.sleep(3)
         stop.set()
         for thread in threads:
@@ -56,9 +58,25 @@ def main() -> int:
         found = counted(ours)
     lost = {name: (count, found.get(name, 0)) for name, count in expected.items() if found.get(name, 0) != count}
     rate = sum(expected.values()) / seconds
-    print(f"{sum(expected.values()):,} samples acknowledged ({rate:,.0f}/s, pauses included), {options.kills} kills")
-    print("nothing lost, nothing doubled" if not lost else f"LOST OR DOUBLED (acknowledged, found): {lost}")
+    verdict = "nothing lost, nothing doubled" if not lost else f"LOST OR DOUBLED (acknowledged, found): {lost}"
+    print(section(options.kills, sum(expected.values()), rate, away_seconds, verdict))
+    write("soak", section(options.kills, sum(expected.values()), rate, away_seconds, verdict), "make soak")
     return 1 if lost else 0
+
+
+def section(kills: int, samples: int, rate: float, away_seconds: list[float], verdict: str) -> str:
+    """The section of the page of benchmarks."""
+    return "\n".join(
+        [
+            "## Kills under load",
+            "",
+            f"{CLIENTS} writers that repeat what was not acknowledged, {kills} times kill -9 of the hub at random moments, with",
+            "segments of 2 s and compaction every 2 s, so that kills fall into seals and compactions; counted by the query API.",
+            "",
+            f"{samples:,} samples acknowledged ({rate:,.0f}/s, pauses included); back after {statistics.median(away_seconds):.1f} s"
+            f" (median; longest {max(away_seconds):.1f} s) on two busy cores: **{verdict}**.",
+        ]
+    )
 
 
 def kill(ours: Running) -> float:

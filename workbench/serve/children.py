@@ -18,7 +18,9 @@ import psutil
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-STEADY_SECONDS = 60.0  # a process that ran this long starts again without a pause
+# A process that served, or that ran this long where it cannot say so, starts again after the first pause: only one that
+# dies while it starts is likely to die again.
+STEADY_SECONDS = 60.0
 TERM_SECONDS = 3.0
 LOG_BYTES = 8 * 2**20
 
@@ -139,15 +141,16 @@ class Children:
     async def _keep(self, child: Child) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping:
-            started = time.monotonic()
+            started, served = time.monotonic(), False
             try:
-                end = f"ended with code {await self._run(child)}"
+                code, served = await self._run(child)
+                end = f"ended with code {code}"
             except OSError as error:  # no memory or no process to be had: later perhaps
                 end = f"cannot be started: {error}"
             if self._stopping:
                 break
             lived = time.monotonic() - started
-            pause = FIRST_PAUSE_SECONDS if lived > STEADY_SECONDS else pause
+            pause = FIRST_PAUSE_SECONDS if served or lived > STEADY_SECONDS else pause
             child.state = "restarting"
             self._say(f"{child.spec.name} {end}; trying again. {self._last_words(child)}(all: {self._log(child)})")
             await asyncio.sleep(pause)
@@ -155,8 +158,8 @@ class Children:
             child.restarts += 1
         child.state = "stopped"
 
-    async def _run(self, child: Child) -> int:
-        """One life of a process, from start to end; its exit code."""
+    async def _run(self, child: Child) -> tuple[int, bool]:
+        """One life of a process, from start to end; its exit code, and whether it said that it was ready."""
         child.state = "starting"
         child.serving.clear()
         with self._log(child).open("ab") as output:
@@ -172,7 +175,8 @@ class Children:
         child.pid = process.pid
         watch = asyncio.create_task(self._await_ready(child))
         try:
-            return await process.wait()
+            code = await process.wait()
+            return code, child.spec.ready is not None and child.serving.is_set()
         finally:
             watch.cancel()
             child.pid = None
