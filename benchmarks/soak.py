@@ -71,7 +71,7 @@ def section(kills: int, samples: int, rate: float, away_seconds: list[float], ve
         [
             "## Kills under load",
             "",
-            f"{CLIENTS} writers that repeat what was not acknowledged, {kills} times kill -9 of the hub at random moments,",
+            f"{CLIENTS} writers that repeat what was not acknowledged, kill -9 of the hub {kills} times at random,",
             "with segments of 2 s and compaction every 2 s, so that kills fall into both; counted by the query API.",
             "",
             f"{samples:,} samples acknowledged ({rate:,.0f}/s, pauses included); {back} on busy cores: **{verdict}**.",
