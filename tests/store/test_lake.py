@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from workbench.config import Settings
 from workbench.errors import LogCorrupt, StoreError, VersionGone
 from workbench.schema import KINDS
+from workbench.store import delta, parquet
 from workbench.store.lake import Lake
 
 DAY_US = 86_400_000_000
@@ -112,3 +119,93 @@ def test_a_load_has_numbers_of_its_own_and_keeps_the_segment(lake: Lake) -> None
     assert lake.sealed("load:x") == 1
     assert lake.sealed(APP) == 4
     assert lake.sealed_segment() == 4
+
+
+_KILLED_COMMIT = """
+import os, sys
+from pathlib import Path
+from workbench import config
+from workbench.store import delta
+from workbench.store.lake import Lake
+from store.test_lake import APP, NOON_US, samples
+
+left = int(sys.argv[2])
+original = delta.commit
+
+def commit(*args, **options):
+    global left
+    if left == 0:
+        os._exit(9)
+    left -= 1
+    return original(*args, **options)
+
+delta.commit = commit
+Lake._publish = lambda *_: os._exit(9)
+lake = Lake(config.load(Path(sys.argv[1]), environ={}))
+lake.commit(APP, 2, {"samples": samples(2, [7, 7], [NOON_US, NOON_US + 1], [1.5, 2.5])})
+"""
+
+
+@pytest.mark.parametrize("commits", [0, 1, 2, len(KINDS) - 1, len(KINDS)])
+def test_a_kill_between_the_tables_of_a_step_leaves_it_to_be_finished_once(
+    lake: Lake, settings: Settings, commits: int
+) -> None:
+    first = lake.commit(APP, 1, {})
+    command = [sys.executable, "-c", _KILLED_COMMIT, str(settings.home), str(commits)]
+    tests = str(Path(__file__).parent.parent)
+    path = os.pathsep.join([tests, str(Path(tests).parent)])
+    killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False)
+    assert killed.returncode == 9
+    again = Lake(settings)
+    again.create()
+    assert again.lake_version == first
+    assert again.table("samples").num_rows == 0, "half a step is not shown"
+    assert len(again.missing(APP, 2)) == len(KINDS) - commits
+    assert again.settle() is (commits == 0), "maintenance must not name half a step"
+    again.commit(APP, 2, {"samples": samples(2, [7, 7], [NOON_US, NOON_US + 1], [1.5, 2.5])})
+    assert again.missing(APP, 2) == []
+    assert again.table("samples").num_rows == 2
+    assert pl.scan_delta(str(settings.lake_dir / "samples")).select(pl.len()).collect().item() == 2
+
+
+def _cut(path: Path, keep: float) -> None:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5])
+@pytest.mark.parametrize("torn", ["*.json", "*.checkpoint.parquet", "_last_checkpoint"])
+def test_what_a_power_cut_tore_is_mended(lake: Lake, settings: Settings, torn: str, keep: float) -> None:
+    step = {"samples": samples(2, [7], [NOON_US], [1.5])}
+    lake.commit(APP, 1, {"samples": samples(1, [7], [NOON_US + 1], [2.5])})
+    delta.checkpoint(lake.path("samples"), every=1)
+    lake.commit(APP, 2, step)
+    _cut(sorted((lake.path("samples") / "_delta_log").glob(torn))[-1], keep)
+    again = Lake(settings)
+    again.create()
+    again.commit(APP, 2, step)
+    assert sorted(again.table("samples")["value"].to_pylist()) == [1.5, 2.5]
+    assert pl.scan_delta(str(settings.lake_dir / "samples")).select(pl.len()).collect().item() == 2
+
+
+def test_only_row_groups_that_can_hold_a_row_are_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, per_series = 3 * parquet.ROW_GROUP_ROWS, 1024
+    series = np.repeat(np.arange(count // per_series), per_series)
+    times = np.tile(np.arange(per_series), count // per_series) + NOON_US
+    lake.commit(APP, 1, {"samples": rows("samples", 1, series=series, time=times, value=times.astype(float))})
+    lake.commit(APP, 2, {"samples": samples(2, [5], [NOON_US + DAY_US], [1.0])})
+    read: list[tuple[str, list[int]]] = []
+    original = pq.ParquetFile.read_row_groups
+
+    def spy(file: pq.ParquetFile, groups: list[int], **options: object) -> pa.Table:
+        read.append((str(file.metadata.num_row_groups), list(groups)))
+        return original(file, groups, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", spy)
+    assert lake.samples(np.array([200]), NOON_US, NOON_US + DAY_US - 1).num_rows == per_series
+    assert read == [("3", [1])], "one file of two, one row group of three"
+    read.clear()
+    assert lake.samples(np.array([0, 383]), NOON_US + 3, NOON_US + 3).num_rows == 2
+    assert read == [("3", [0, 2])]
+    read.clear()
+    assert lake.samples(np.array([10_000]), 0, 2**62).num_rows == 0
+    assert read == []

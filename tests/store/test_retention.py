@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from store.conftest import sample_batch
 
 from workbench.errors import VersionGone
-from workbench.store import Identity, Lake, apply_retention, compact, open_view, open_writer, state
+from workbench.store import Identity, Lake, apply_retention, compact, delta, open_view, open_writer, state
 
 DAY_US = 24 * 3600 * 1_000_000
 NOW_US = time.time_ns() // 1000
@@ -75,9 +75,60 @@ def test_what_was_imported_stays_however_old(aged):
 def test_the_cap_shortens_raw_samples_from_the_oldest_but_never_the_last_days(aged):
     settings, (real, made) = aged
     tight = replace(settings, lake=replace(settings.lake, cap_bytes=1, simulated_samples_days=1000))
-    done = apply_retention(Lake(tight), tight, NOW_US)
+    done = apply_retention(Lake(tight), tight, NOW_US, engine=state.engine(settings))
     assert done.used_bytes > done.cap_bytes == 1
     assert kept(settings, (real, made)) == {real: [1], made: [1]}
+
+
+def test_over_the_cap_no_more_goes_than_has_to_however_long_old_files_stay(settings):
+    with open_writer(settings) as writer:
+        (series,) = writer.register([identity("real")], "test")
+        for age in range(1, 9):
+            times = np.arange(5000) * 1_000_000 + (NOW_US // DAY_US - age) * DAY_US
+            values = np.random.default_rng(age).normal(size=5000)
+            writer.load("history", age, {"samples": sample_batch([series] * 5000, times.tolist(), values.tolist())})
+    lake, engine = Lake(settings), state.engine(settings)
+    used = apply_retention(lake, settings, NOW_US, engine=engine, dry_run=True).used_bytes
+    tight = replace(settings, lake=replace(settings.lake, cap_bytes=used - 1000))
+    for hour in range(12):
+        apply_retention(Lake(tight), tight, NOW_US + hour * 3600 * 1_000_000, engine=engine)
+        assert len(Lake(settings).newest_files("samples")) == 7
+
+
+def test_over_the_cap_old_versions_go_first_and_what_a_pin_holds_stays(aged):
+    settings, (real, made) = aged
+    engine = state.engine(settings)
+    lake = Lake(settings)
+    pin = lake.manifests.ids()[-1]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(state.pins).values(lake_version=pin, holder="report:1", created_us=NOW_US))
+    tight = replace(settings, lake=replace(settings.lake, cap_bytes=1, simulated_samples_days=1000))
+    apply_retention(Lake(tight), tight, NOW_US + 2 * 3600 * 1_000_000, engine=engine)
+    left = lake.manifests.ids()
+    assert pin in left
+    assert len(left) <= 1 + 3, "the pinned one and those that this round made"
+    view = open_view(settings, version=pin)
+    assert len(view.samples(np.array([real, made]), 0, NOW_US).times_us) == 6
+
+
+def test_the_log_of_a_table_is_cut_behind_the_oldest_kept_version(settings):
+    with open_writer(settings) as writer:
+        (series,) = writer.register([identity("real")], "test")
+        for number in range(6):
+            writer.load("x", number, {"samples": sample_batch([series], [NOW_US - number], [float(number)])})
+    lake, engine = Lake(settings), state.engine(settings)
+    folder = lake.path("samples")
+    assert delta.checkpoint(folder, every=1)
+    sealed = lake.sealed("load:x")
+    apply_retention(lake, settings, NOW_US, engine=engine)
+    assert (folder / "_delta_log" / f"{0:020d}.json").exists(), "older versions are still kept"
+    apply_retention(lake, settings, NOW_US + 8 * DAY_US, engine=engine)
+    assert not (folder / "_delta_log" / f"{0:020d}.json").exists()
+    fresh = Lake(settings)
+    assert fresh.sealed("load:x") == sealed == 5
+    assert pl.scan_delta(str(folder)).select(pl.len()).collect().item() == fresh.table("samples").num_rows == 6
+    with open_writer(settings) as writer:
+        assert not writer.load("x", 5, {"samples": sample_batch([series], [NOW_US - 5], [5.0])})
 
 
 def test_versions_expire_unless_they_are_pinned(aged):

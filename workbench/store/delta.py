@@ -171,6 +171,21 @@ def checkpoint(folder: Path, *, every: int) -> bool:
     return True
 
 
+def clean_log(folder: Path, *, oldest: int) -> int:
+    """Delete what is older than the last checkpoint at or before version `oldest`; how many files.
+
+    Every version from `oldest` on can still be opened.
+    """
+    starts = [int(name[:20]) for name in _checkpoints(folder) if int(name[:20]) <= oldest]
+    if not starts:
+        return 0
+    old = [_entry(folder, version) for version in _versions(folder) if version < max(starts)]
+    old += [folder / "_delta_log" / name for name in _checkpoints(folder) if int(name[:20]) < max(starts)]
+    for path in old:
+        path.unlink()
+    return len(old)
+
+
 def mend(folder: Path) -> list[str]:
     """Take away what a power cut left torn: a newest entry never reported as done, a checkpoint never synced.
 

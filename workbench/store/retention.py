@@ -7,7 +7,7 @@ does what is left. The caller is one process (the keeper); the exchange of files
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -48,9 +48,10 @@ class Retained:
 def apply_retention(
     lake: Lake, settings: Settings, now_us: int, *, engine: sa.Engine | None = None, dry_run: bool = False
 ) -> Retained:
-    """One round: old rows, then raw samples over the disk cap, then versions, then files.
+    """One round: old rows, then versions, then raw samples over the disk cap, then files.
 
-    `now_us` is microseconds UTC. `engine` is the relational state, whose pins keep versions; without it all are kept.
+    `now_us` is microseconds UTC. `engine` is the relational state, whose pins keep versions; without it all are kept,
+    and nothing is shortened for the cap.
     """
     done = Retained(dry_run, cap_bytes=settings.lake.cap_bytes)
     if not lake.settle():
@@ -60,12 +61,21 @@ def apply_retention(
         if kind.retention_days is not None and kind.time:
             _drop_old(lake, kind, now_us, done)
     done.used_bytes = _used_bytes(lake, settings)
-    if settings.lake.cap_bytes and done.used_bytes > settings.lake.cap_bytes:
-        _shorten_samples(lake, now_us, done.used_bytes - settings.lake.cap_bytes, done)
+    over = bool(settings.lake.cap_bytes) and done.used_bytes > settings.lake.cap_bytes
     if engine is not None:
-        _expire_versions(lake, engine, now_us, done)
+        pinned = _expire_versions(lake, engine, now_us, done, over=over)
+        if over:
+            # What only unpinned versions still hold goes by itself: counted again in every round until it has gone,
+            # it would cost one more day of samples each time.
+            going = sum(_going_bytes(lake, kind, pinned) for kind in KINDS)
+            _shorten_samples(lake, now_us, done.used_bytes - going - settings.lake.cap_bytes, pinned, done)
     for kind in KINDS.values():
         _remove_files(lake, kind, done)
+    if not dry_run:
+        # The writer looks through the same log entries under this lock.
+        with maintenance_lock(lake.folder):
+            for table, versions in _versions(_manifests(lake)).items():
+                delta.clean_log(lake.path(table), oldest=min(versions))
     return done
 
 
@@ -107,27 +117,40 @@ def _exchange(lake: Lake, kind: Kind, file: DataFile, rows: Sequence[pa.Table], 
     done.rows[kind.name] = done.rows.get(kind.name, 0) + file.rows - kept
 
 
-def _shorten_samples(lake: Lake, now_us: int, excess_bytes: int, done: Retained) -> None:
-    """Let the oldest days of samples go until the lake is under its cap; yesterday and today always stay."""
+def _shorten_samples(lake: Lake, now_us: int, excess_bytes: int, pinned: Sequence[Manifest], done: Retained) -> None:
+    """Let the oldest days of samples go until the lake is under its cap; yesterday and today always stay.
+
+    Files that a pinned version names stay too: letting their rows go would free nothing.
+    """
     kind, youngest = KINDS["samples"], _day(now_us - DAY_US)
+    held = _held(lake, kind.name, pinned)
     files = sorted(lake.newest_files("samples"), key=lambda file: file.day or "")
     for file in files:
         if excess_bytes <= 0 or file.day is None or date.fromisoformat(file.day) >= youngest:
             break
+        if file.path in held:
+            continue
         _exchange(lake, kind, file, [], done)
         excess_bytes -= file.size_bytes
 
 
-def _expire_versions(lake: Lake, engine: sa.Engine, now_us: int, done: Retained) -> None:
-    """Versions older than settings allow go, but for the newest and those that are pinned."""
+def _expire_versions(lake: Lake, engine: sa.Engine, now_us: int, done: Retained, *, over: bool) -> list[Manifest]:
+    """Versions older than settings allow go, but for the newest and those that are pinned; returns the pinned ones.
+
+    `over` the cap old versions go before any row does, as soon as no reader can still be at them.
+    """
     bound_us = now_us - lake.settings.lake.unpinned_version_days * DAY_US
+    if over:
+        bound_us = now_us - int(READER_GRACE_SECONDS * 1e6)
     with engine.connect() as connection:
-        pinned = set(connection.execute(sa.select(state.pins.c.lake_version)).scalars())
-    for name in lake.manifests.ids()[:-1]:
-        if name not in pinned and lake.manifests.read(name).time_us < bound_us:
+        pins = set(connection.execute(sa.select(state.pins.c.lake_version)).scalars())
+    found = list(_manifests(lake))
+    for manifest in found[:-1]:
+        if manifest.id not in pins and manifest.time_us < bound_us:
             done.versions += 1
             if not done.dry_run:
-                lake.manifests.remove(name)
+                lake.manifests.remove(manifest.id)
+    return [manifest for manifest in found if manifest.id in pins]
 
 
 def _remove_files(lake: Lake, kind: Kind, done: Retained) -> None:
@@ -137,27 +160,56 @@ def _remove_files(lake: Lake, kind: Kind, done: Retained) -> None:
         return
     # The lock keeps a seal from committing a version between the two looks.
     with maintenance_lock(lake.folder):
-        current = {file.path for file in lake.newest_files(kind.name)}
-        kept = sorted({manifest.tables.get(kind.name, -1) for manifest in _manifests(lake)})
-        added, removed = _history(folder)
-    for path in sorted(folder.rglob("*.parquet")):
-        name = str(path.relative_to(folder))
-        if name in current or name.startswith("_delta_log"):
+        held = _held(lake, kind.name, list(_manifests(lake)))
+        _, removed = _history(folder)
+    for name, path in _on_disk(folder).items():
+        if name in held:
             continue
-        idle_seconds = time.time() - path.stat().st_mtime
+        idle_seconds, grace_seconds = time.time() - path.stat().st_mtime, ORPHAN_GRACE_SECONDS
         if name in removed:
-            version, removed_us = removed[name]
-            idle_seconds = time.time() - removed_us / 1e6
-            needed = any(added.get(name, 0) <= named < version for named in kept)
-            grace_seconds = READER_GRACE_SECONDS
-        else:
-            needed, grace_seconds = False, ORPHAN_GRACE_SECONDS
-        if needed or idle_seconds < grace_seconds:
+            idle_seconds, grace_seconds = time.time() - removed[name][1] / 1e6, READER_GRACE_SECONDS
+        if idle_seconds < grace_seconds:
             continue
         done.files += 1
         done.file_bytes += path.stat().st_size
         if not done.dry_run:
             path.unlink(missing_ok=True)
+
+
+def _going_bytes(lake: Lake, kind: str, pinned: Sequence[Manifest]) -> int:
+    """Bytes of the files that are neither in the table now nor named by a pinned version."""
+    current = {file.path for file in lake.newest_files(kind)}
+    held = current | _held(lake, kind, pinned)
+    return sum(path.stat().st_size for name, path in _on_disk(lake.path(kind)).items() if name not in held)
+
+
+def _held(lake: Lake, kind: str, manifests: Sequence[Manifest]) -> set[str]:
+    """Names of the files of a table that some versions name; with the newest manifest among them, those of now too."""
+    versions = _versions(manifests).get(kind, set())
+    folder = lake.path(kind)
+    added, removed = _history(folder)
+    held = {
+        name
+        for name, (until, _) in removed.items()
+        if any(added.get(name, 0) <= version < until for version in versions)
+    }
+    current = {file.path for file in lake.newest_files(kind)} if versions else set()
+    return held | {name for name in current if any(added.get(name, 0) <= version for version in versions)}
+
+
+def _versions(manifests: Iterable[Manifest]) -> dict[str, set[int]]:
+    """Table -> its versions that some manifests name."""
+    found: dict[str, set[int]] = {}
+    for manifest in manifests:
+        for kind, version in manifest.tables.items():
+            found.setdefault(kind, set()).add(version)
+    return found
+
+
+def _on_disk(folder: Path) -> dict[str, Path]:
+    """Name in the table -> path, of every data file below the folder of a table."""
+    found = (*folder.glob("*.parquet"), *folder.glob("day=*/*.parquet"))
+    return {str(path.relative_to(folder)): path for path in sorted(found)}
 
 
 def _history(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, int]]]:
