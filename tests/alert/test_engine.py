@@ -58,6 +58,39 @@ def test_keep_firing_for_bridges_gaps(tmp_path):
     ]
 
 
+def test_a_clock_that_is_set_back_does_not_make_alerts_wait(tmp_path):
+    made = rule(tmp_path, **{"for": "2s", "keep_firing_for": "2s"})
+    engine = AlertRuleEngine()
+    assert run(engine, made, "#", start=5000) == [(5000, "pending", "condition_began")]
+    assert run(engine, made, "###", start=100) == [(102, "firing", "held_long_enough")]
+    assert run(engine, made, "...", start=10) == [(12, "resolved", "condition_ended")]
+
+
+def test_two_rules_with_the_same_labels_do_not_end_each_others_alert(tmp_path):
+    file = tmp_path / "rules.yaml"
+    file.write_text("groups: [{name: a, rules: [{alert: Hot, expr: heat}, {alert: Hot, expr: fire}]}]")
+    first, second = load_rules([file])[0].rules
+    engine = AlertRuleEngine()
+    one, other = engine.apply(first, [({}, 1.0)], 0) + engine.apply(second, [({}, 1.0)], 0)
+    assert one.alert.labels == other.alert.labels
+    assert one.alert.fingerprint != other.alert.fingerprint
+
+
+def test_an_edited_rule_goes_on_and_one_with_other_labels_begins_anew(tmp_path):
+    engine = AlertRuleEngine()
+    run(engine, rule(tmp_path), "#")
+    assert run(engine, rule(tmp_path, expr="heat > 95"), "#", start=1) == []
+    changed = run(engine, rule(tmp_path, labels="{severity: critical}"), "#", start=2)
+    assert sorted(state for _, state, _ in changed) == ["firing", "resolved"]
+
+
+def test_a_fault_in_a_template_stands_in_its_place_and_the_alert_fires(tmp_path):
+    made = rule(tmp_path, annotations='{summary: "{{ humanize $labels.nothing }}"}')
+    (change,) = AlertRuleEngine().apply(made, [({}, 1.0)], 0)
+    assert change.state == "firing"
+    assert "error expanding template" in dict(change.alert.annotations)["summary"]
+
+
 def test_each_series_is_an_alert_of_its_own(tmp_path):
     engine, made = AlertRuleEngine(), rule(tmp_path)
     first = engine.apply(made, [({"host": "a"}, 95.0), ({"host": "b"}, 99.0)], 0)
@@ -118,6 +151,14 @@ def test_the_hub_is_missed_after_ten_seconds_once_and_its_return_is_told():
         told += [(second, change.state, change.reason) for change in changes]
         assert all(isinstance(change, Change) for change in changes)
     assert told == [(14, "firing", "hub_silent"), (31, "resolved", "hub_answers")]
+
+
+def test_a_clock_that_is_set_back_does_not_postpone_the_alarm():
+    watch, told = HubWatch(5000 * SECOND), []
+    for second in range(20):
+        watch, changes = watch_step(watch, False, second * SECOND)
+        told += [(second, change.state) for change in changes]
+    assert told == [(10, "firing")]
 
 
 def test_the_cap_is_told_once_before_it_bites_and_does_not_flutter():

@@ -93,6 +93,25 @@ def test_recording_rules_are_refused_by_name(tmp_path: Path):
         load_rules([file])
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'groups: "\x00"', "not YAML"),
+        (b"[" * 20_000, "nested too deeply"),
+        (b"groups: []\n---\ngroups: []", "not YAML"),
+        (b"\xff\xfe\xff", "not UTF-8"),
+        (b"- groups", "must be a mapping"),
+        (b"groups: [{name: a, rules: [{alert: A, expr: up, labels: {x: '{{ \"\\d\" }}'}}]}]", "not a text"),
+    ],
+    ids=["control character", "depth", "two documents", "encoding", "list", "escape"],
+)
+def test_what_is_no_rule_file_is_told_not_raised(tmp_path: Path, content: bytes, told: str):
+    file = tmp_path / "rules.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=told):
+        load_rules([file])
+
+
 def test_an_empty_file_has_no_rules(tmp_path: Path):
     assert load_rules([write(tmp_path, ""), write(tmp_path, "groups:", "b.yaml")]) == []
 

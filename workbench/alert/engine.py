@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from workbench.alert.rules import Rule
+from workbench.alert.templates import Template
 from workbench.errors import InputError
 
 State = Literal["pending", "firing", "resolved", "inactive"]
@@ -46,9 +47,12 @@ class Change:
     reason: str
 
 
-def fingerprint(labels: Mapping[str, str]) -> str:
-    """16 hexadecimal digits that name a set of labels, whatever their order."""
-    text = json.dumps(sorted(labels.items()), ensure_ascii=False, separators=(",", ":"))
+def fingerprint(labels: Mapping[str, str], rule: str = "") -> str:
+    """16 hexadecimal digits that name an alert: its labels, whatever their order, and the key of its rule.
+
+    Two rules may give the same labels; the end of one alert must not end the other.
+    """
+    text = json.dumps([rule, sorted(labels.items())], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -89,8 +93,10 @@ def step(
     for name, alert in before.items():
         if name in after:
             continue
-        if alert.state == "firing" and now_us - alert.seen_us < rule.keep_firing_us:
-            after[name] = alert
+        # Where the clock was set back, the wait begins anew: it must not last until the old time is reached again.
+        seen_us = min(alert.seen_us, now_us)
+        if alert.state == "firing" and now_us - seen_us < rule.keep_firing_us:
+            after[name] = replace(alert, seen_us=seen_us)
         else:
             changes.append(_ended(alert, now_us, "condition_ended"))
     return after, changes
@@ -100,7 +106,7 @@ def _held(rule: Rule, known: Alert | None, found: Alert, now_us: int) -> tuple[A
     """The condition holds: an alert begins, waits on, fires, or goes on firing."""
     if known is not None and known.state == "firing":
         return replace(found, state="firing", active_us=known.active_us, fired_us=known.fired_us), []
-    active_us = known.active_us if known else now_us
+    active_us = min(known.active_us, now_us) if known else now_us
     if now_us - active_us >= rule.for_us:
         firing = replace(found, state="firing", active_us=active_us, fired_us=now_us)
         reason = "held_long_enough" if rule.for_us else "condition_began"
@@ -115,11 +121,11 @@ def _ended(alert: Alert, now_us: int, reason: str) -> Change:
 
 def _alert(rule: Rule, element_labels: Mapping[str, str], value: float, now_us: int) -> Alert:
     own = {name: text for name, text in element_labels.items() if name != "__name__"}
-    labels = {**own, **{name: template.render(own, value) for name, template in rule.labels}, "alertname": rule.alert}
-    labels = {name: text for name, text in labels.items() if text}
-    annotations = tuple((name, template.render(own, value)) for name, template in rule.annotations)
+    made = {name: _filled_in(template, own, value) for name, template in rule.labels}
+    labels = {name: text for name, text in {**own, **made, "alertname": rule.alert}.items() if text}
+    annotations = tuple((name, _filled_in(template, own, value)) for name, template in rule.annotations)
     return Alert(
-        fingerprint(labels),
+        fingerprint(labels, rule.key),
         rule.key,
         tuple(sorted(labels.items())),
         annotations,
@@ -129,3 +135,11 @@ def _alert(rule: Rule, element_labels: Mapping[str, str], value: float, now_us: 
         None,
         now_us,
     )
+
+
+def _filled_in(template: Template, labels: Mapping[str, str], value: float) -> str:
+    """A template's text; as in Prometheus, a fault in it stands in its place, and the alert fires all the same."""
+    try:
+        return template.render(labels, value)
+    except InputError as error:
+        return f"<error expanding template: {error.message}>"

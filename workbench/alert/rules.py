@@ -67,9 +67,19 @@ class Fault:
 
 def rule_files(settings: Settings) -> list[Path]:
     """The rule files in force: ours, and those in the home, of which one replaces ours of the same name."""
-    own = {file.name: file for pattern in ("*.yaml", "*.yml") for file in (settings.home / "rules").glob(pattern)}
-    shipped = {file.name: file for file in SHIPPED.glob("*.yaml")}
-    return [file for _, file in sorted({**shipped, **own}.items())]
+    # Hidden files are an editor's: its locks dangle, its backups would double each rule.
+    own = {
+        file.name: file
+        for pattern in ("*.yaml", "*.yml")
+        for file in (settings.home / "rules").glob(pattern)
+        if not file.name.startswith(".")
+    }
+    return [file for _, file in sorted({**shipped_files(), **own}.items())]
+
+
+def shipped_files() -> dict[str, Path]:
+    """Our own rule files by name."""
+    return {file.name: file for file in SHIPPED.glob("*.yaml")}
 
 
 def load_rules(paths: Iterable[Path | str]) -> list[RuleGroup]:
@@ -105,6 +115,12 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             self._fault(line, f"not YAML: {error.problem}")
+            return []
+        except yaml.YAMLError as error:
+            self._fault(1, f"not YAML: {str(error).splitlines()[0]}")
+            return []
+        except RecursionError:
+            self._fault(1, "not a rule file: nested too deeply")
             return []
         if root is None:
             return []

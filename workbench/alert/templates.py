@@ -28,6 +28,10 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _ACTION = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
+_DEEPEST = 50
+"""Parentheses in one another; more is no template that somebody wrote."""
+_WIDEST = 1000
+"""Characters that a width or a precision of `printf` may ask for."""
 _CONTROL = ("if", "else", "end", "range", "with", "define", "template", "block", "break", "continue", "query")
 
 
@@ -84,6 +88,7 @@ class _Parser:
 
     def __init__(self, body: str) -> None:
         self.body = body
+        self.depth = 0
         self.tokens: list[tuple[str, str]] = []
         position = 0
         while position < len(body):
@@ -132,13 +137,17 @@ class _Parser:
     def operand(self) -> Any:
         kind, text = self.tokens.pop(0)
         if kind == "text":
-            return json.loads(text) if text[0] == '"' else text[1:-1]
+            return self.text(text)
         if kind == "number":
             return float(text)
         if (kind, text) == ("sign", "("):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise self.wrong(f"more than {_DEEPEST} parentheses in one another")
             tree = self.pipeline()
             if self.tokens.pop(0) != ("sign", ")"):
                 raise self.wrong("a parenthesis is not closed")
+            self.depth -= 1
             return tree
         if text in ("$value", ".Value"):
             return _Value()
@@ -146,8 +155,17 @@ class _Parser:
             return _Label(text.rsplit(".", 1)[1])
         raise self.wrong(f"unknown {text!r}" if text else "something is missing")
 
+    def text(self, quoted: str) -> str:
+        """What a quoted text says; between double quotes the escapes of JSON are understood."""
+        if quoted[0] == "`":
+            return quoted[1:-1]
+        try:
+            return str(json.loads(quoted))
+        except ValueError:
+            raise self.wrong(f"not a text: {quoted}") from None
+
     def wrong(self, message: str) -> InputError:
-        return InputError(message, where="{{ " + self.body + " }}", hint=_hint())
+        return InputError(message, where="{{ " + self.body[:200] + " }}", hint=_hint())
 
 
 def _hint() -> str:
@@ -248,10 +266,12 @@ def humanize_percentage(value: Any) -> str:
 
 
 def humanize_timestamp(value: Any) -> str:
-    """Unix seconds -> 2015-01-01 00:00:00 +0000 UTC"""
+    """Unix seconds -> 2015-06-23 13:19:44.128 +0000 UTC"""
     number = _number(value)
     try:
-        return datetime.fromtimestamp(number, UTC).strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
+        moment = datetime.fromtimestamp(round(number, 3), UTC)
+        fraction = f".{moment.microsecond // 1000:03d}".rstrip("0").rstrip(".")
+        return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
     except (ValueError, OverflowError, OSError):
         return to_text(number)
 
@@ -265,6 +285,8 @@ def printf(pattern: Any, *arguments: Any) -> str:
 
     def fill(found: re.Match[str]) -> str:
         flags, verb = found.groups()
+        if any(int(number) > _WIDEST for number in re.findall(r"\d+", flags)):
+            raise InputError(f"printf {pattern!r} asks for more than {_WIDEST} characters")
         if verb == "%":
             return "%"
         if not left:
@@ -290,7 +312,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., str], int]] = {
     "humanizePercentage": (humanize_percentage, 1),
     "humanizeTimestamp": (humanize_timestamp, 1),
     "printf": (printf, -1),
-    "title": (lambda text: to_text(text).title(), 1),
+    "title": (lambda text: re.sub(r"(?<![\w'])\w", lambda found: found[0].upper(), to_text(text)), 1),
     "toLower": (lambda text: to_text(text).lower(), 1),
     "toUpper": (lambda text: to_text(text).upper(), 1),
 }
