@@ -2,96 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 from conftest import ROOT
 
-from workbench.alert import Alert, AlertManager, Change, NotificationChannels, channel_id, commit_changes, load_alerts
-from workbench.config import Settings
-from workbench.errors import QueryError, StoreError
-from workbench.store import open_view, open_writer, state
-
-NOW_US = time.time_ns() // 1000
-SECOND = 1_000_000
-
-
-class Hook(ThreadingHTTPServer):
-    """A webhook that keeps what it gets and answers with the next of `answers`, 200 in the end."""
-
-    daemon_threads = True
-
-    def __init__(self, port: int = 0, answers: list[int] | None = None, hang: threading.Event | None = None) -> None:
-        self.bodies: list[dict] = []
-        hook, left = self, list(answers or [])
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if hang is not None:
-                    hang.wait(20)
-                status = left.pop(0) if left else 200
-                if status == 200:
-                    hook.bodies.append(body)
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Stay silent."""
-
-        super().__init__(("127.0.0.1", port), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/hook"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def told(self) -> list[tuple[str, str]]:
-        return [(alert["labels"]["alertname"], alert["status"]) for body in self.bodies for alert in body["alerts"]]
-
-    def close(self) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    made = Hook()
-    yield made
-    made.close()
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
-
-
-def told_to(settings: Settings, *urls: str, retry_max_seconds: int = 1) -> Settings:
-    alert = dataclasses.replace(settings.alert, notify=urls, retry_max_seconds=retry_max_seconds)
-    return dataclasses.replace(settings, alert=alert)
-
-
-def change(name: str, status: str = "firing", *, at_us: int = NOW_US, **labels: str) -> Change:
-    pairs = tuple(sorted({"alertname": name, "severity": "critical", **labels}.items()))
-    summary = (("summary", f"{name} is hot"),)
-    alert = Alert(f"{name}{labels}", "test/a/b/0", pairs, summary, 95.5, "firing", at_us, at_us, at_us)
-    return Change(alert, status, at_us, "condition_began")
-
-
-def queue(settings: Settings, engine: sa.Engine, *changes: Change) -> None:
-    commit_changes(engine, changes, [channel_id(url) for url in settings.alert.notify])
+from alert.receivers import NOW_US, SECOND, Hook, change, queue, told_to, wait_for
+from workbench.alert import NotificationChannels
+from workbench.alert import channels as channels_module
+from workbench.alert.channels import channel_name, subject, text_body
+from workbench.errors import DeliveryError
+from workbench.store import state
 
 
 def test_the_webhook_gets_alertmanagers_document(settings, hook):
@@ -223,7 +151,7 @@ import os, signal, sys
 from pathlib import Path
 from workbench import config
 from workbench.alert import channels
-from tests.alert.test_delivery import change, queue, told_to
+from tests.alert.receivers import change, queue, told_to
 from workbench.store import state
 
 settings = told_to(config.load(Path(sys.argv[1]), environ={}), sys.argv[2])
@@ -244,17 +172,6 @@ def test_what_was_written_down_before_a_kill_is_told_after_it(settings, hook):
     assert hook.told() == [("Hot", "firing")]
 
 
-def test_a_claim_of_a_process_that_died_ends(settings, hook):
-    settings = told_to(settings, hook.url)
-    engine = state.engine(settings)
-    queue(settings, engine, change("Hot"))
-    with engine.begin() as connection:
-        connection.execute(sa.update(state.outbox).values(claimed_until_us=NOW_US + 60 * SECOND))
-    channels = NotificationChannels(settings, engine)
-    assert channels.run_once(NOW_US) == 0
-    assert channels.run_once(NOW_US + 61 * SECOND) == 1
-
-
 def test_a_storm_is_few_messages(settings, hook):
     settings = told_to(settings, hook.url)
     engine = state.engine(settings)
@@ -266,86 +183,73 @@ def test_a_storm_is_few_messages(settings, hook):
     assert len(hook.bodies) <= 10
 
 
-RULES = """
-groups:
-  - name: prompt
-    interval: 1s
-    rules: [{alert: Hot, expr: heat > 90}, {alert: Broken, expr: broken}]
-  - name: slow
-    interval: 15s
-    rules: [{alert: Slow, expr: slow}]
-"""
+def test_a_fault_in_a_channels_code_is_a_failed_attempt_and_no_end(settings, monkeypatch):
+    settings = told_to(settings, "json://example.invalid")
+    engine = state.engine(settings)
+    queue(settings, engine, change("Hot"))
+    faults = [KeyError("x")]
+    told: list = []
+
+    def deliver(_url: str, payloads, *, external_url: str) -> None:
+        if faults:
+            raise faults.pop()
+        told.extend(payloads)
+
+    monkeypatch.setattr("workbench.alert.notification.deliver", deliver)
+    channels = NotificationChannels(settings, engine)
+    channels.start()
+    try:
+        wait_for(lambda: told)
+    finally:
+        channels.stop()
 
 
-def test_the_manager_obeys_intervals_survives_bad_rules_and_keeps_history(settings, hook):
-    settings = told_to(settings, hook.url)
-    (settings.home / "rules").mkdir(parents=True)
-    for name in ("host.yaml", "platform.yaml"):
-        (settings.home / "rules" / name).write_text("groups: []")
-    (settings.home / "rules" / "own.yaml").write_text(RULES)
-    asked: list[str] = []
-    hot = [({"host": "a"}, 95.0)]
-    lake_is_full = [True]
+def test_what_is_too_large_for_a_receiver_gets_through_in_parts(settings, monkeypatch):
+    settings = told_to(settings, "json://example.invalid")
+    engine = state.engine(settings)
+    queue(settings, engine, *(change(f"Hot{number}") for number in range(100)))
+    taken: list[str] = []
 
-    def evaluate(query: object, _time_us: int):
-        asked.append(str(query))
-        if str(query) == "broken":
-            raise QueryError("no such thing")
-        return hot if str(query) == "heat > 90" else []
+    def deliver(_url: str, payloads, *, external_url: str) -> None:
+        if len(payloads) > 10:
+            raise DeliveryError("too large", retry=True)
+        taken.extend(payload["labels"]["alertname"] for payload in payloads)
 
-    with open_writer(settings) as writer:
-
-        def record(batch) -> None:
-            if lake_is_full[0]:
-                raise StoreError("full")
-            writer.append({"alerts": batch}).result()
-
-        engine = state.engine(settings)
-        manager = AlertManager(evaluate, engine, settings, record)
-        for second in range(31):
-            manager.tick(NOW_US // SECOND * SECOND + second * SECOND)
-        assert asked.count("heat > 90") == 31
-        assert asked.count("slow") in (2, 3)
-        assert any("Broken" in trouble.where for trouble in manager.health())
-        with engine.connect() as connection:
-            writes = connection.exec_driver_sql("SELECT count(*) FROM outbox").scalar()
-        assert writes == 2, "one for the channel, one for the lake, and nothing while nothing changes"
-        # A set-back clock must not silence the slow group.
-        before = asked.count("slow")
-        manager.tick(NOW_US - 3600 * SECOND)
-        assert asked.count("slow") == before + 1
-        lake_is_full[0] = False
-        hot.clear()
-        for second in range(31, 60):
-            manager.tick(NOW_US // SECOND * SECOND + second * SECOND)
-        rows = writer.view.table("alerts").to_pylist()
-        assert [(row["alertname"], row["state"]) for row in rows] == [("Hot", "firing"), ("Hot", "resolved")]
-        assert load_alerts(engine, owner="") == []
-        NotificationChannels(settings, engine).run_once(NOW_US + 100 * SECOND)
-        assert hook.told() == [("Hot", "firing"), ("Hot", "resolved")]
-    view = open_view(settings)
-    assert view.table("alerts").num_rows == 2
-    view.close()
+    monkeypatch.setattr("workbench.alert.notification.deliver", deliver)
+    channels = NotificationChannels(settings, engine)
+    for attempt in range(200):
+        channels.run_once(NOW_US + attempt * 2 * SECOND)
+    assert taken == [f"Hot{number}" for number in range(100)], "all, once, in their order"
 
 
-def test_a_file_with_faults_keeps_its_old_rules(settings):
-    (settings.home / "rules").mkdir(parents=True)
-    file = settings.home / "rules" / "own.yaml"
-    file.write_text("groups: [{name: a, interval: 1s, rules: [{alert: Hot, expr: heat}]}]")
-    asked: list[str] = []
+@pytest.mark.parametrize(
+    "url",
+    [
+        "slack://SECRET/b/c",
+        "pagerduty://a@SECRET",
+        "tgram://SECRET:abc/5",
+        "https://u:SECRET@h/SECRET",
+        "mailto://[SECRET",
+    ],
+)
+def test_the_name_of_a_channel_holds_no_secret(url: str):
+    assert "secret" not in channel_name(url).lower()
+    assert channel_name(url).startswith(url.partition(":")[0])
 
-    def evaluate(query: object, _time_us: int) -> list:
-        asked.append(str(query))
-        return []
 
-    manager = AlertManager(evaluate, state.engine(settings), settings, lambda _: None)
-    manager.tick(NOW_US)
-    file.write_text("groups: [{name: a, rules: [{alert: Hot, expr: 'heat >'}]}]")
-    asked.clear()
-    manager.tick(NOW_US + 6 * SECOND)
-    assert "heat" in asked
-    assert any("own.yaml" in trouble.where and "expr" in trouble.message for trouble in manager.health())
-    file.write_text("groups: [{name: a, interval: 1s, rules: [{alert: Hot, expr: heat * 2}]}]")
-    manager.tick(NOW_US + 12 * SECOND)
-    assert "heat * 2" in asked
-    assert manager.health() == []
+def test_no_label_breaks_out_of_its_line():
+    evil = "x\r\nBcc: everybody@example.org\u2028\x00" + "y" * 1_000_000
+    payload = {
+        "state": "firing",
+        "labels": {"alertname": evil, "severity": evil, "host": evil},
+        "annotations": {"a": evil},
+        "value": 1.0,
+        "fired_us": NOW_US,
+        "time_us": NOW_US,
+    }
+    assert len(subject([payload]).splitlines()) == 1
+    assert len(subject([payload])) <= channels_module.SUBJECT_CHARACTERS
+    text = text_body([payload], "")
+    (host,) = [line for line in text.splitlines() if line.startswith("- host: ")]
+    assert len(host) < 600
+    assert len(text_body([payload] * 5000, "")) < 200_000
