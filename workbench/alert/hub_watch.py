@@ -29,6 +29,8 @@ def watch_step(watch: HubWatch, ready: bool, now_us: int) -> tuple[HubWatch, lis
     if ready:
         ended = [Change(watch.alert, "resolved", now_us, "hub_answers")] if watch.alert else []
         return HubWatch(now_us), ended
+    # A clock that was set back must not postpone the alarm.
+    watch = replace(watch, seen_us=min(watch.seen_us, now_us))
     if watch.alert is not None or now_us - watch.seen_us < SILENT_US:
         return watch, []
     alert = Alert(

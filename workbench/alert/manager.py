@@ -14,13 +14,14 @@ from prometheus_client import Counter, Gauge
 from workbench import log
 from workbench.alert import outbox
 from workbench.alert.engine import AlertRuleEngine, Change, Element
-from workbench.alert.rules import Rule, RuleGroup, load_rules, rule_files
+from workbench.alert.rules import Rule, RuleGroup, load_rules, rule_files, shipped_files
 from workbench.config import Settings
 from workbench.errors import ConfigError, InputError, WorkbenchError
 from workbench.schema import KINDS
 
 RELOAD_US = 5_000_000
 FORGET_US = 3600 * 1_000_000
+LAKE_RETRY_US = 10 * 1_000_000
 PROMPT_US = 1_000_000
 """Groups of this interval or less are evaluated at every tick, and the hub ticks when samples arrive, too."""
 
@@ -65,7 +66,9 @@ class AlertManager:
         self._record = record
         self._queued = queued
         self._channels = [outbox.channel_id(url) for url in settings.alert.notify]
-        self._rules = AlertRuleEngine(outbox.load_alerts(engine, owner=""))
+        self._restored = False
+        self._rules = AlertRuleEngine()
+        self._uncommitted: list[Change] = []
         self._groups: list[RuleGroup] = []
         self._due_us: dict[tuple[str, str], int] = {}
         self._troubles: dict[str, Trouble] = {}
@@ -75,9 +78,16 @@ class AlertManager:
 
     def use(self, groups: Sequence[RuleGroup], now_us: int) -> list[Change]:
         """Evaluate these rules from now on; alerts of rules that are gone end."""
+        self._restore(now_us)
         self._groups = list(groups)
         keys = {rule.key for group in groups for rule in group.rules}
         return self._commit(self._rules.forget([key for key in self._rules.alerts if key not in keys], now_us))
+
+    def _restore(self, now_us: int) -> None:
+        """Take up the alerts of the process before this one."""
+        if not self._restored:
+            self._rules = AlertRuleEngine(outbox.load_alerts(self._engine, owner="", now_us=now_us))
+            self._restored = True
 
     def tick(self, now_us: int) -> list[Change]:
         """Evaluate the groups whose turn it is; what changed, after it was made durable."""
@@ -115,17 +125,23 @@ class AlertManager:
             if group.limit and len(elements) > group.limit:
                 raise InputError(f"{len(elements)} alerts, more than the group's limit of {group.limit}")
             changes = self._rules.apply(rule, elements, now_us)
-        except WorkbenchError as error:
+        except Exception as error:  # whatever one rule meets, the others go on
             FAILURES.labels(rule.key).inc()
+            ours = isinstance(error, WorkbenchError)
+            message = str(error) if ours else f"{type(error).__name__}: {error}"
             if rule.key not in self._troubles:
-                logger.warning("rule failed", rule=rule.key, error=str(error))
-            self._troubles[rule.key] = Trouble(rule.key, str(error))
+                logger.warning("rule failed", rule=rule.key, error=message, exc_info=not ours)
+            self._troubles[rule.key] = Trouble(rule.key, message)
             return []
         self._troubles.pop(rule.key, None)
         return changes
 
     def _commit(self, changes: list[Change]) -> list[Change]:
+        # The engine has moved on already: what the state cannot take now must not be forgotten.
+        self._uncommitted += changes
+        changes = self._uncommitted
         outbox.commit_changes(self._engine, changes, self._channels)
+        self._uncommitted = []
         for change in changes:
             logger.info("alert", state=change.state, reason=change.reason, labels=dict(change.alert.labels))
         if changes:
@@ -138,11 +154,11 @@ class AlertManager:
 
     def _reload(self, now_us: int) -> list[Change]:
         """Read rule files that changed on disk; a file with faults keeps others working and is shown."""
-        if self._stamps is not None and now_us - self._looked_us < RELOAD_US:
+        if self._stamps is not None and 0 <= now_us - self._looked_us < RELOAD_US:
             return []
         self._looked_us = now_us
         self._unrecorded = True  # the front writes into the outbox too
-        stamps = {file: file.stat().st_mtime_ns for file in rule_files(self._settings)}
+        stamps = {file: _stamp(file) for file in rule_files(self._settings)}
         if stamps == self._stamps:
             return []
         self._stamps = stamps
@@ -154,26 +170,40 @@ class AlertManager:
             except ConfigError as error:
                 self._troubles[str(file)] = Trouble(str(file), error.message)
                 logger.error("rule file has faults", file=str(file), faults=error.message)
-                groups += [group for group in self._groups if group.file == file]
+                groups += self._instead(file)
         return self.use(groups, now_us)
+
+    def _instead(self, file: Path) -> list[RuleGroup]:
+        """The rules in the place of a file with faults: those in force under its name, else ours of that name."""
+        in_force = [group for group in self._groups if group.file.name == file.name]
+        shipped = shipped_files().get(file.name)
+        return in_force or (load_rules([shipped]) if shipped else [])
 
     def _keep_history(self, now_us: int) -> None:
         """Move what changed into the lake; what cannot be moved now waits in the outbox."""
         if self._unrecorded:
-            rows = outbox.claim(self._engine, outbox.LAKE, now_us)
+            rows = outbox.claim(self._engine, outbox.LAKE, now_us, longest_us=LAKE_RETRY_US).rows
             if rows:
                 try:
                     self._record(alert_rows([row.payload for row in rows]))
-                except WorkbenchError as error:
-                    outbox.mark_failed(self._engine, rows, now_us, str(error), longest_us=10_000_000)
+                except (WorkbenchError, OSError) as error:  # a writer that is too slow is a TimeoutError
+                    outbox.mark_failed(self._engine, rows, now_us, str(error), longest_us=LAKE_RETRY_US)
                     return
                 outbox.mark_sent(self._engine, rows, now_us)
             self._unrecorded = bool(rows)
-        if now_us - self._forgot_us > FORGET_US:
+        if not 0 <= now_us - self._forgot_us <= FORGET_US:
             dropped = outbox.forget_old(self._engine, now_us, self._channels)
             if dropped:
-                logger.warning("notifications for a channel that is gone were dropped", number=dropped)
+                logger.warning("notifications that could wait no longer were dropped", number=dropped)
             self._forgot_us = now_us
+
+
+def _stamp(file: Path) -> int:
+    """When a file was written; -1 where it cannot be read, so that its reader tells why."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return -1
 
 
 def alert_rows(payloads: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:

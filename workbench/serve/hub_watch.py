@@ -33,12 +33,18 @@ async def watch_hub(settings: Settings, engine: sa.Engine, seen: Seen, *, queued
         except ValueError:
             troubles = []
         seen(status == 200, troubles)
-        watch, changes = watch_step(watch, status == 200, _now_us())
-        if changes:
+        after, changes = watch_step(watch, status == 200, _now_us())
+        try:
             # The lake's history of alerts is the hub's to write; the outbox keeps it until there is one.
             await asyncio.to_thread(commit_changes, engine, changes, channels)
-            logger.warning("hub watch", state=changes[0].state, reason=changes[0].reason)
-            queued()
+        except sa.exc.SQLAlchemyError as error:
+            # Not taken over: the next look decides the same once more.
+            logger.error("hub watch cannot write", error=str(error))
+        else:
+            watch = after
+            if changes:
+                logger.warning("hub watch", state=changes[0].state, reason=changes[0].reason)
+                queued()
         await asyncio.sleep(EVERY_SECONDS)
 
 
