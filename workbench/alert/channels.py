@@ -40,7 +40,9 @@ def deliver(url: str, payloads: Sequence[Payload], *, external_url: str = "") ->
 def warm(url: str) -> None:
     """Load what `deliver` needs, up to a second's work, so that the first alert does not wait for it."""
     if url.startswith(("http://", "https://")):
-        import httpx  # noqa: F401
+        import httpx
+
+        httpx.Client(verify=url.startswith("https://")).close()  # loads what the import leaves for later
     else:
         import apprise  # noqa: F401
 
