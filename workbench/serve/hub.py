@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import sqlalchemy as sa
 
 from workbench import log
 from workbench.alert import AlertManager, NotificationChannels
 from workbench.config import Settings
-from workbench.errors import WorkbenchError
 from workbench.ingest import Receiver, http_app, start_grpc
 from workbench.query import instant
 from workbench.serve.doors import MachineDoors
@@ -158,8 +156,8 @@ class Ticker:
             self._poked.clear()
             try:
                 self._call()
-            except (WorkbenchError, sa.exc.SQLAlchemyError, OSError) as error:
-                logger.error("tick failed", name=self._thread.name, error=str(error))
+            except Exception as error:  # a thread that ends in silence would be worse than any of them
+                logger.error("tick failed", name=self._thread.name, error=repr(error))
             # Of processor time, not of waiting for a disk: a rest is there to leave the cores to others.
             self._stop.wait(min(self._every_seconds, max(self._rest_seconds, REST * (time.thread_time() - busy))))
             self._poked.wait(max(0.0, self._every_seconds - (time.monotonic() - begun)))
