@@ -47,6 +47,9 @@ def test_a_report_is_kept_listed_and_reproducible(workbench: Workbench):
     assert f"/reports/{report.id}" in page.decode()
     status, html = workbench.get(f"/reports/{report.id}", token=token)
     assert status == 200
+    assert f"/reports/{report.id}/page" in html.decode()
+    status, html = workbench.get(f"/reports/{report.id}/page", token=token)
+    assert status == 200
     assert first.lake_version in html.decode()
     assert "http://" not in html.decode().replace("http://www.w3.org/", "")
     assert "alt=" in html.decode()

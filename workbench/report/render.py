@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from workbench.report.provenance import FIGURES_TYPE, Provenance
 TEMPLATE = Path(__file__).parent / "template"
 
 CONTENT_SECURITY_POLICY = (
-    "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+    "sandbox allow-popups allow-popups-to-escape-sandbox; "
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 )
-"""Header under which a report is served: no script runs, nothing is fetched, its origin is nobody's."""
+"""Header under which a report is served: no script runs, nothing is fetched, its origin is nobody's.
 
+A link that its reader follows opens outside, with no way back to the page.
+"""
 
 PICTURES = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/gif;base64,", "data:image/webp;base64,")
 
@@ -51,7 +55,7 @@ def harmless(html: str) -> str:
             return None
         return value
 
-    return nh3.clean(
+    cleaned = nh3.clean(
         html,
         tags=nh3.ALLOWED_TAGS - {"map", "area"},
         attributes=attributes,
@@ -59,6 +63,16 @@ def harmless(html: str) -> str:
         url_schemes={"http", "https", "mailto", "data"},
         link_rel="noopener noreferrer",
     )
+    # In the frame that shows the page another site would be refused.
+    return re.sub(r'<a (?=[^>]*href="(?:https?:|mailto:))', '<a target="_blank" ', cleaned)
+
+
+def too_big(size_bytes: int) -> Any:
+    """What is shown instead of a notebook that no browser would show."""
+    import nbformat
+
+    text = f"The notebook has {size_bytes / 1e6:.0f} MB of output, too much for a page. Download it instead."
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
 
 
 def _without_figures(cell: Any) -> Any:

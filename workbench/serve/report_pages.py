@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -18,16 +19,31 @@ from workbench.errors import ReportError
 from workbench.report import CONTENT_SECURITY_POLICY, Report, get_report, list_reports
 from workbench.show import render_page
 
-TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+FOLDER = Path(__file__).parent / "templates"
+TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True)
 
 
 def report_routes(settings: Settings, navigation: Sequence[tuple[str, str]]) -> list[Route]:
-    """`/reports/`, `/reports/N` (the page), `/reports/N/notebook` (the executed notebook)."""
+    """`/reports/`, and of report N: `/reports/N` (frame), `/reports/N/page` (in it), `/reports/N/notebook`."""
+
+    def shell(title: str, template: str, **values: Any) -> HTMLResponse:
+        body = Markup(TEMPLATES.get_template(template).render(**values))
+        return HTMLResponse(render_page(title, body, current="/reports/", navigation=navigation))
+
+    async def style(_: Request) -> Response:
+        return FileResponse(FOLDER / "reports.css", media_type="text/css", headers={"cache-control": "private"})
 
     async def listing(_: Request) -> Response:
         reports = await asyncio.to_thread(list_reports, settings)
-        body = TEMPLATES.get_template("reports.html").render(reports=reports, when=when)
-        return HTMLResponse(render_page("Reports", Markup(body), current="/reports/", navigation=navigation))
+        return shell("Reports", "reports.html", reports=reports, when=when, took=took, called=called)
+
+    async def frame(request: Request) -> Response:
+        report = await find(request)
+        if report is None:
+            return missing()
+        provenance = report.provenance() if report.provenance_file.is_file() else None
+        title = f"{called(report)}, {report.date}"
+        return shell(title, "report.html", report=report, provenance=provenance, when=when, took=took)
 
     async def page(request: Request) -> Response:
         report = await find(request)
@@ -55,11 +71,26 @@ def report_routes(settings: Settings, navigation: Sequence[tuple[str, str]]) -> 
 
     return [
         Route("/reports/", listing),
-        Route("/reports/{number:int}", page),
+        Route("/reports/reports.css", style),
+        Route("/reports/{number:int}", frame),
+        Route("/reports/{number:int}/page", page),
         Route("/reports/{number:int}/notebook", notebook),
     ]
 
 
-def when(time_us: int | None) -> str:
+def called(report: Report) -> str:
+    """The name of a report for people."""
+    return report.name.replace("_", " ").capitalize()
+
+
+def when(time_us: int) -> str:
     """A time for people, to the minute, UTC."""
-    return datetime.fromtimestamp((time_us or 0) / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def took(report: Report) -> str:
+    """How long a run took, for people; empty while it is not over."""
+    if report.finished_us is None:
+        return ""
+    seconds = (report.finished_us - report.started_us) / 1e6
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
