@@ -53,6 +53,8 @@ def harmless(html: str) -> str:
     def keep(tag: str, name: str, value: str) -> str | None:
         if name == "src" and not value.startswith(PICTURES):
             return None
+        if name == "href" and value.strip().lower().startswith("data:"):
+            return None
         return value
 
     cleaned = nh3.clean(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import threading
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,6 +24,9 @@ FILLED_IN = ("date", "home", "lake_version")
 """Parameters that a run sets itself."""
 MAX_NOTEBOOK_BYTES = 32 * 1024 * 1024
 """A notebook with more output is kept, but not rendered: no browser would show the page."""
+
+
+_turn = threading.Lock()  # papermill changes the working directory of the whole process
 
 
 def notebook_file(name: str, settings: Settings) -> Path:
@@ -63,7 +67,7 @@ def run_report(
             raise ReportError(f"parameter {key!r} is filled in by the run", hint="Use --date, --home, --lake-version.")
     values = {**given, "date": day.isoformat(), "home": str(settings.home), "lake_version": lake_version}
     try:
-        with begun(settings, name, values, code_version()) as report:
+        with _turn, begun(settings, name, values, code_version()) as report:
             try:
                 _execute(file, report, given, values)
             except (ReportError, OSError):

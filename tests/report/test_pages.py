@@ -1,0 +1,106 @@
+"""The pages of the reports: a list, and a shell around each report's own page, which is kept in a sandbox."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from workbench import config
+from workbench.report import CONTENT_SECURITY_POLICY, Provenance
+from workbench.serve.policy import MAIN, allowed
+from workbench.serve.report_pages import report_routes
+from workbench.store import state
+
+
+def kept(settings: config.Settings, *, status: str = "done", page: str | None = "<p>body</p>", error: str = "") -> int:
+    """A report as a run leaves it; its number."""
+    engine = state.engine(settings)
+    folder = settings.reports_dir / f"daily_report-{len(list(settings.reports_dir.glob('*')))}"
+    folder.mkdir(parents=True)
+    if page is not None:
+        (folder / "daily_report.html").write_text(page)
+        (folder / "daily_report.ipynb").write_text("{}")
+        parameters = {"date": "2026-11-20", "lake_version": "000007-0badcafe"}
+        Provenance("daily_report", "a" * 64, parameters, "000007-0badcafe", "0.1.0", "2026-11-24T10:00:00+00:00",
+                   {}).save(folder / "provenance.json")  # fmt: skip
+    row = {"name": "daily_report", "date": "2026-11-20", "parameters": {}, "lake_version": "000007-0badcafe",
+           "code_version": "0.1.0", "status": status, "started_us": 1_795_176_000_000_000,
+           "finished_us": None if status == "running" else 1_795_176_012_000_000, "folder": folder.name,
+           "error": error}  # fmt: skip
+    with engine.begin() as connection:
+        return connection.execute(sa.insert(state.reports).values(row).returning(state.reports.c.id)).scalar_one()
+
+
+@pytest.fixture
+def client(settings: config.Settings) -> TestClient:
+    return TestClient(Starlette(routes=report_routes(settings, (("Reports", "/reports/"),))))
+
+
+def test_without_reports_it_says_how_to_make_one(client):
+    assert "workbench report daily_report" in client.get("/reports/").text
+
+
+def test_the_newest_comes_first_with_its_status_in_words_and_how_long_it_took(client, settings):
+    first = kept(settings)
+    second = kept(settings, status="failed", error="cell 3: <b>Boom</b>")
+    third = kept(settings, status="running", page=None)
+    text = client.get("/reports/").text
+    places = [text.index(f'href="/reports/{number}"') for number in (third, second, first)]
+    assert places == sorted(places)
+    for status in ("done", "failed", "interrupted"):  # nobody holds the third one's lock
+        assert f'class="status {status}">{status}<' in text
+    assert "12 s" in text
+    assert "cell 3: &lt;b&gt;Boom" in text
+
+
+def test_a_report_stands_in_a_sandboxed_frame_with_a_way_back_and_its_provenance(client, settings):
+    number = kept(settings, page="<p>hostile</p>")
+    text = client.get(f"/reports/{number}").text
+    assert "hostile" not in text, "its page stays in the frame"
+    assert f'src="/reports/{number}/page"' in text
+    assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in text
+    assert 'href="/reports/"' in text
+    assert f'href="/reports/{number}/notebook"' in text
+    assert "workbench report daily_report --date 2026-11-20 --lake-version 000007-0badcafe" in text
+
+
+def test_its_page_is_served_under_its_own_policy(client, settings):
+    answer = client.get(f"/reports/{kept(settings)}/page")
+    assert answer.text == "<p>body</p>"
+    assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_the_notebook_is_a_download(client, settings):
+    answer = client.get(f"/reports/{kept(settings)}/notebook")
+    assert answer.headers["content-disposition"].startswith("attachment")
+
+
+def test_a_run_that_ended_before_its_page_says_so(client, settings):
+    number = kept(settings, status="failed", page=None, error="no such cell")
+    text = client.get(f"/reports/{number}").text
+    assert "no such cell" in text
+    assert "ended before there was a page" in text
+    assert "<iframe" not in text
+
+
+@pytest.mark.parametrize("path", ["/reports/99", "/reports/99/page", "/reports/99/notebook"])
+def test_what_is_not_kept_is_missing(client, path: str):
+    assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/reports/x", "/reports/../state/state.db", "/reports/1/other", "/reports/reports.html"]
+)
+def test_no_other_path_is_served(client, settings, path: str):
+    kept(settings)
+    assert client.get(path).status_code == 404
+
+
+def test_every_route_is_in_the_policy_of_the_gate(settings):
+    for route in report_routes(settings, ()):
+        path = route.path.replace("{number:int}", "7")
+        assert allowed(MAIN, "viewer", "GET", path), path
+        assert not allowed(MAIN, "viewer", "POST", path), path
