@@ -45,6 +45,7 @@ class Running:
 
     def __init__(self, settings: config.Settings, *children: str) -> None:
         self.settings = settings
+        self.lasting = [name for name, _, mode in (child.partition("=") for child in children) if mode != "crash"]
         self.output = settings.home.parent / "terminal.txt"
         with self.output.open("ab") as terminal:
             self.process = subprocess.Popen(
@@ -60,13 +61,18 @@ class Running:
         return self.output.read_text()
 
     def up(self, *names: str):
-        """Wait until all of these wrote their note and it says that it runs."""
-        # With a child that crashes on purpose it is "running" for moments only, which a slow machine may never show.
-        up = ("running", "degraded")
-        wait_for(lambda: (self.document() or {}).get("state") in up, f"it runs: {self.text()}")
+        """Wait until every child that is to last runs, and these wrote their note."""
+        # Not until all is "running": with a child that crashes on purpose that is so for moments only.
+        wait_for(lambda: self.states() == {"running"}, f"it runs: {self.text()}")
         for name in names:
             wait_for(lambda name=name: self.note(name), f"{name} runs")
         return self
+
+    def states(self) -> set[str]:
+        """Of the children that are to last, and "starting" while the whole is."""
+        document = self.document() or {"state": "starting", "processes": []}
+        whole = document["state"].replace("degraded", "running")
+        return {whole, *(entry["state"] for entry in document["processes"] if entry["name"] in self.lasting)}
 
     def document(self):
         return home.running(self.settings)
