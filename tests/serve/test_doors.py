@@ -18,6 +18,7 @@ from workbench import config
 from workbench.errors import Forbidden, SignInRequired
 from workbench.ingest import Caller, Knock
 from workbench.serve import people
+from workbench.serve.bounded_http import bounded_protocol
 from workbench.serve.doors import MachineDoors
 from workbench.serve.sockets import UNKNOWABLE, Owner, socket_owner
 
@@ -219,7 +220,7 @@ def test_uvicorn_tells_of_every_connection(settings, engine):
 
     async def run():
         listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, http=doors.protocol(), lifespan="off", log_config=None))
+        server = uvicorn.Server(uvicorn.Config(app, http=bounded_protocol(doors), lifespan="off", log_config=None))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         port = listening.getsockname()[1]
         await ask(port, 2)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Callable
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -73,25 +72,6 @@ class MachineDoors:
     def disconnected(self, peer: Peer) -> None:
         """The connection from `peer` is over; nothing of it is kept."""
         self._remembered.pop(peer, None)
-
-    def protocol(self) -> type:
-        """The HTTP protocol class for uvicorn that keeps `connected` and `disconnected` told."""
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-        doors = self
-
-        class WatchedProtocol(HttpToolsProtocol):
-            def connection_made(self, transport: Any) -> None:
-                super().connection_made(transport)
-                if self.client:
-                    doors.connected(self.client)
-
-            def connection_lost(self, exc: Exception | None) -> None:
-                super().connection_lost(exc)
-                if self.client:
-                    doors.disconnected(self.client)
-
-        return WatchedProtocol
 
     def _refuse_web_pages(self, knock: Knock) -> None:
         host = knock.headers.get("host")

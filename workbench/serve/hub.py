@@ -61,7 +61,7 @@ async def _run(child: Child) -> None:
     try:
         await listen(
             [
-                Listener(http_app(receiver, doors.authorize), child.sockets.get("ingest", []), doors.protocol()),
+                Listener(http_app(receiver, doors.authorize), child.sockets.get("ingest", []), doors),
                 Listener(hub_app(hub), [unix_socket(settings.hub_socket)]),
             ],
             stop,

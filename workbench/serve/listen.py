@@ -14,17 +14,19 @@ from typing import Any
 
 import uvicorn
 
+from workbench.serve.bounded_http import Watch, bounded_protocol
+
 GRACE_SECONDS = 1
 """How long requests under way may take to end once the process is asked to."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """An ASGI app and where it listens. `protocol` replaces uvicorn's HTTP protocol where a door needs its own."""
+    """An ASGI app and where it listens. `watch` is told of connections, where their life matters to a door."""
 
     app: Any
     sockets: Sequence[socket.socket]
-    protocol: Any = "httptools"
+    watch: Watch | None = None
 
 
 class _Server(uvicorn.Server):
@@ -48,7 +50,7 @@ async def listen(listeners: Sequence[Listener], stop: asyncio.Event) -> None:
         _Server(
             uvicorn.Config(
                 listener.app,
-                http=listener.protocol,
+                http=bounded_protocol(listener.watch),
                 ws="none",
                 lifespan="off",
                 log_config=None,
