@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,64 @@ def test_what_was_committed_is_read_by_us_and_by_polars(lake: Lake, settings: Se
     read = pl.scan_delta(str(settings.lake_dir / "samples")).sort("series").collect()
     assert read["value"].to_list() == [2.5, 1.5]
     assert read["day"].dt.to_string().to_list() == ["2024-10-05", "2024-10-04"]
+
+
+def test_files_and_their_names_are_on_the_disk_before_an_entry_names_them(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = lake.path("samples")
+    entry = folder / "_delta_log" / f"{1:020d}.json"
+    early: set[Path] = set()
+    late: set[Path] = set()
+
+    def spy(original: Callable[[Path], None]) -> Callable[[Path], None]:
+        def sync(path: Path) -> None:
+            original(path)
+            (late if entry.exists() else early).add(path)
+
+        return sync
+
+    for module in (parquet, delta):
+        for name in ("sync_file", "sync_folder"):
+            monkeypatch.setattr(module, name, spy(getattr(module, name)))
+    days = [NOON_US + day * DAY_US for day in range(40)]
+    lake.commit(APP, 1, {"samples": samples(1, [7] * 40, days, [1.5] * 40)})
+    files = {Path(path) for path in lake.files("samples")}
+    assert len(files) == 40
+    assert early >= files | {file.parent for file in files} | {folder}
+    assert late >= {entry, entry.parent}
+
+
+def test_rows_in_any_order_of_days_come_back_whole(lake: Lake) -> None:
+    days = [NOON_US + day * DAY_US for day in (3, 0, 2, 0, 3, 1)]
+    lake.commit(APP, 1, {"samples": samples(1, [7, 7, 8, 6, 8, 7], days, [float(n) for n in range(6)])})
+    found = pl.scan_delta(str(lake.path("samples"))).sort("value").collect()
+    assert found["time"].to_physical().to_list() == days
+    assert found["day"].cast(pl.Date).to_list() == found["time"].dt.date().to_list()
+
+
+@pytest.mark.parametrize("failing", ["files", "entry"])
+def test_a_step_that_failed_leaves_no_files_and_comes_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    step = {"samples": samples(1, [7, 7], [NOON_US, NOON_US + DAY_US], [1.5, 2.5])}
+
+    module, name = {"files": (parquet, "sync_folder"), "entry": (delta, "_sync_entry")}[failing]
+    original = getattr(module, name)
+
+    def full(path: Path, *more: int) -> None:
+        if lake.path("samples") in (path, *path.parents):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(path, *more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(module, name, full)
+        with pytest.raises(OSError, match="No space"):
+            lake.commit(APP, 1, step)
+    assert list(lake.path("samples").rglob("*.parquet")) == []
+    lake.commit(APP, 1, step)
+    assert lake.table("samples").num_rows == 2
+    assert pl.scan_delta(str(lake.path("samples"))).select(pl.len()).collect().item() == 2
 
 
 def test_a_step_is_committed_once(lake: Lake) -> None:

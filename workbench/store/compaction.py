@@ -65,7 +65,7 @@ def compact(lake: Lake, now_us: int, *, everything: bool = False) -> list[str]:
             made = merge(lake.path(kind.name), kind, job)
             if not lake.replace(kind.name, add=made, remove=job.files):
                 # Somebody was faster, or a seal was cut short: the next round plans anew from what is there then.
-                _discard(lake.path(kind.name), made)
+                parquet.discard_files(lake.path(kind.name), made)
                 _log.info("compaction gave way", table=kind.name, files=len(job.files))
                 continue
             place = f"{kind.name} {job.files[0].day}" if kind.time else kind.name
@@ -108,10 +108,13 @@ def merge(
                 writer = None
         if writer is not None:
             made.append(writer.close())
+            writer = None
+        # The commit would do it too, but under the lock, and a seal would wait for the disk.
+        parquet.sync_files(folder, made)
     except BaseException:
+        parquet.discard_files(folder, made)
         if writer is not None:
             writer.discard()
-        _discard(folder, made)
         raise
     return made
 
@@ -187,8 +190,3 @@ def _cuts(paths: Sequence[str], kind: Kind, slice_rows: int) -> list[int]:
     slices = np.cumsum(np.concatenate([rows for _, rows in found])[order]) // slice_rows
     starts = lowest[order][np.flatnonzero(np.diff(slices, prepend=0))]
     return [int(lowest.min()), *(int(cut) for cut in np.unique(starts) if cut > lowest.min()), np.iinfo(np.int64).max]
-
-
-def _discard(folder: Path, files: Sequence[DataFile]) -> None:
-    for file in files:
-        (folder / file.path).unlink(missing_ok=True)

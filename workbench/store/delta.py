@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from workbench.errors import StoreError
 from workbench.schema import Kind
 from workbench.store.layout import sync_folder
-from workbench.store.parquet import DataFile, sync_file
+from workbench.store.parquet import DataFile, sync_file, sync_files
 
 # Checkpoints and log clean-up are the keeper's: delta-rs would make them inside a seal, and without syncing them.
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -64,18 +64,19 @@ def commit(
     folder: Path,
     kind: Kind,
     *,
-    add: Iterable[DataFile] = (),
+    add: Sequence[DataFile] = (),
     remove: Iterable[DataFile] = (),
     transaction: tuple[str, int] | None = None,
     receipt: Receipt | None = None,
     erase: bool = False,
     table: DeltaTable,
 ) -> int:
-    """Commit files and, for a numbered step, its transaction; durable on return. Returns the new version.
+    """Commit files and, for a numbered step, its transaction; durable on return, files too. Returns the new version.
 
     Without a transaction and `erase` it only moves the same rows to other files (Delta's `dataChange` false). The
     caller holds the maintenance lock; `table` was opened under it.
     """
+    sync_files(folder, add)
     changes = erase or transaction is not None
     now_ms = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [
@@ -102,7 +103,12 @@ def commit(
             where=str(folder),
             hint="Only the workbench may write its lake; read it with what you like.",
         )
-    _sync_entry(folder, version)
+    try:
+        _sync_entry(folder, version)
+    except OSError:
+        # A second sync would claim success for what the kernel dropped: the step has to be committed again.
+        _entry(folder, version).unlink()
+        raise
     return version
 
 

@@ -142,12 +142,17 @@ class Lake:
                     hint="Run workbench doctor.",
                 )
             return
-        files = [
-            parquet.write_file(folder, kind, sort_rows(kind, part), day=day, prefix="part")
-            for day, part in split_days(kind, rows)
-            if part.num_rows
-        ]
-        delta.commit(folder, kind, add=files, transaction=(app, number), receipt=mine, table=table)
+        files: list[DataFile] = []
+        try:
+            for day, part in split_days(kind, rows):
+                if part.num_rows:
+                    files.append(parquet.write_file(folder, kind, sort_rows(kind, part), day=day, prefix="part"))
+            delta.commit(folder, kind, add=files, transaction=(app, number), receipt=mine, table=table)
+        except BaseException:
+            # On a full disk every new try would leave its files behind.
+            if delta.latest_version(folder) == table.version():
+                parquet.discard_files(folder, files)
+            raise
 
     def _publish(self, segment: int | None) -> Manifest:
         """Write a manifest of the newest versions; the caller holds the maintenance lock."""

@@ -111,8 +111,7 @@ def _exchange(lake: Lake, kind: Kind, file: DataFile, rows: Sequence[pa.Table], 
         folder, prefix = lake.path(kind.name), file.name.split("-", maxsplit=1)[0]
         made = [parquet.write_file(folder, kind, table, day=file.day, prefix=prefix) for table in rows]
         if not lake.replace(kind.name, add=made, remove=[file], erase=True):
-            for new in made:
-                (folder / new.path).unlink(missing_ok=True)
+            parquet.discard_files(folder, made)
             return
     done.rows[kind.name] = done.rows.get(kind.name, 0) + file.rows - kept
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -57,10 +58,12 @@ def split_days(kind: Kind, table: pa.Table) -> Iterator[tuple[str | None, pa.Tab
         yield None, table
         return
     days = microseconds(table[kind.time]) // DAY_US
-    found = np.unique(days)
-    for number in found:
-        part = table if len(found) == 1 else table.filter(pa.array(days == number))
-        yield (date(1970, 1, 1) + timedelta(days=int(number))).isoformat(), part
+    if np.any(days[1:] < days[:-1]):
+        order = np.argsort(days, kind="stable")
+        table, days = take(table, order), days[order]
+    found, starts = np.unique(days, return_index=True)
+    for number, (start, end) in zip(found, pairwise([*starts, len(days)]), strict=True):
+        yield (date(1970, 1, 1) + timedelta(days=int(number))).isoformat(), table.slice(start, end - start)
 
 
 def day_start_us(day: str) -> int:
