@@ -143,6 +143,20 @@ def test_another_content_under_a_known_number_is_refused(lake: Lake) -> None:
         lake.commit(APP, 1, {"samples": samples(1, [7], [NOON_US], [2.5])})
 
 
+def test_a_commit_that_says_other_rows_than_the_segment_is_told(lake: Lake) -> None:
+    step = {"samples": samples(1, [7, 7], [NOON_US, NOON_US + 1], [1.5, 2.5])}
+    receipts = lake.receipts(step)
+    assert lake.disagreeing(APP, 1, receipts) == list(KINDS)
+    lake.commit(APP, 1, step)
+    lake.commit(APP, 2, {})
+    assert lake.disagreeing(APP, 1, receipts) == []
+    fewer = lake.receipts({"samples": step["samples"].slice(0, 1)})
+    other = lake.receipts({"samples": samples(1, [7, 7], [NOON_US, NOON_US + 1], [1.5, 2.0])})
+    for wrong in (fewer, other, lake.receipts({})):
+        assert lake.disagreeing(APP, 1, wrong) == ["samples"]
+    assert lake.disagreeing(APP, 3, receipts) == list(KINDS)
+
+
 def test_unknown_tables_are_refused_by_name(lake: Lake) -> None:
     with pytest.raises(StoreError, match=r"no such table: sample. There are series, samples"):
         lake.commit(APP, 1, {"sample": samples(1, [7], [NOON_US], [1.5])})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,12 +12,12 @@ import pytest
 
 from workbench.config import Settings
 from workbench.errors import LayoutUnknown, LogCorrupt, LogSyncError
-from workbench.store import Lake, open_view, open_writer
+from workbench.store import Lake, open_view, open_writer, sealer
 from workbench.store.layout import check_layout, published_path, segment_numbers, segment_path
 from workbench.store.published import create_published, read_identity
 from workbench.store.wal import HEADER_BYTES, read_header
 
-from .conftest import NOW_US, event_batch, found, register, sample_batch
+from .conftest import NOW_US, event_batch, found, register, sample_batch, wait_until, with_settings
 from .test_writer import Disk, put
 
 
@@ -152,6 +153,29 @@ def test_a_crash_between_the_commits_of_a_seal(settings: Settings, monkeypatch: 
         assert found(writer.view, [1]) == expected(3)
         assert found(writer.view, [1], version=version) == expected(3)
         assert writer._lake.table("samples").num_rows == 3
+
+
+@pytest.mark.parametrize("wrong", [{}, {"rows": "2"}, {"checksum": "0" * 16}])
+def test_a_segment_goes_only_when_the_lake_agrees_with_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]
+) -> None:
+    fill(settings)
+    with open_writer(settings) as writer:
+        writer.seal()
+    entry = sorted((settings.lake_dir / "samples" / "_delta_log").glob("*.json"))[-1]
+    actions = [json.loads(line) for line in entry.read_text().splitlines()]
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"].update(wrong)
+    entry.write_text("\n".join(map(json.dumps, actions)))
+    kept: list[int] = []
+    monkeypatch.setattr(sealer.log, "error", lambda _, **told: kept.append(told["segment"]), raising=False)
+    # After a restart nobody remembers what was sealed: the segment itself is asked.
+    with open_writer(with_settings(settings, log={"reader_grace_seconds": 0})) as writer:
+        wait_until(lambda: kept or 1 not in segment_numbers(settings))
+        assert (1 in segment_numbers(settings)) is bool(wrong)
+        assert kept == ([1] if wrong else [])
+        assert found(writer.view, [1]) == expected(3)
 
 
 @pytest.mark.parametrize("table", ["samples", "dead_letter"])

@@ -19,6 +19,7 @@ from workbench.config import Settings
 from workbench.errors import LayoutUnknown, LogCorrupt, StoreError, VersionGone
 from workbench.schema import KINDS, LAYOUT_VERSION, Kind
 from workbench.store import delta, parquet
+from workbench.store.delta import Receipt
 from workbench.store.layout import write_durably
 from workbench.store.manifest import Manifest, Manifests, maintenance_lock
 from workbench.store.parquet import DataFile
@@ -109,30 +110,50 @@ class Lake:
         found = {kind: self._transaction(kind, app) for kind in KINDS}
         return [kind for kind, done in found.items() if done is None or done < number]
 
-    def commit(self, app: str, number: int, tables: Mapping[str, pa.Table]) -> str:
+    def receipts(self, tables: Mapping[str, pa.Table]) -> dict[str, Receipt]:
+        """What the commits of a step with these rows say of them, table by table."""
+        whole = {kind.name: _as_stored(kind, tables.get(kind.name)) for kind in KINDS.values()}
+        return {name: Receipt(rows.num_rows, checksum(rows)) for name, rows in whole.items()}
+
+    def disagreeing(self, app: str, number: int, receipts: Mapping[str, Receipt]) -> list[str]:
+        """Tables whose commit of this number is absent, or says other rows than the receipt.
+
+        An entry that is not in the log any more was named by a version that has expired: its number has to do.
+        """
+        with maintenance_lock(self.folder):
+            missing = self.missing(app, number)
+            found = {kind: delta.receipt(self.path(kind), app, number) for kind in KINDS if kind not in missing}
+        return [*missing, *(kind for kind, theirs in found.items() if theirs not in (None, receipts[kind]))]
+
+    def commit(
+        self,
+        app: str,
+        number: int,
+        tables: Mapping[str, pa.Table],
+        receipts: Mapping[str, Receipt] | None = None,
+    ) -> str:
         """Commit step `number` of `app` to every table, then write the manifest; all durable on return.
 
         `tables`: kind -> rows of `KINDS[kind].schema` plus `segment` and `row`; kinds left out get an empty commit.
         Idempotent: a table that has the number is left alone, after its row count and checksum were found to agree
-        (LogCorrupt if not). Returns the id of the new manifest.
+        (LogCorrupt if not). `receipts` are those of `tables`, where the caller has them already. Returns the id of the
+        new manifest.
         """
         unknown = set(tables) - set(KINDS)
         if unknown:
             raise StoreError(f"no such table: {', '.join(sorted(unknown))}", hint=f"There are {', '.join(KINDS)}.")
+        receipts = receipts or self.receipts(tables)
         with maintenance_lock(self.folder):
             for kind in KINDS.values():
-                self._commit_table(kind, app, number, tables.get(kind.name))
+                rows = _as_stored(kind, tables.get(kind.name))
+                self._commit_table(kind, app, number, rows, receipts[kind.name])
             segment = number if app.startswith("log:") else None
             return self._publish(segment).id
 
-    def _commit_table(self, kind: Kind, app: str, number: int, rows: pa.Table | None) -> None:
+    def _commit_table(self, kind: Kind, app: str, number: int, rows: pa.Table, mine: Receipt) -> None:
         folder = self.path(kind.name)
         table = delta.open_table(folder)
         done = table.transaction_version(app)
-        if rows is None:
-            rows = parquet.file_schema(kind).empty_table()
-        rows = rows.select(parquet.file_schema(kind).names).cast(parquet.file_schema(kind))
-        mine = delta.Receipt(rows.num_rows, checksum(rows))
         if done is not None and done >= number:
             theirs = delta.receipt(folder, app, number)
             if theirs is not None and theirs != mine:
@@ -347,6 +368,12 @@ class Lake:
             while len(self._snapshots) > _SNAPSHOTS:
                 self._snapshots.popitem(last=False)
         return found
+
+
+def _as_stored(kind: Kind, rows: pa.Table | None) -> pa.Table:
+    """Rows with the columns of the kind's files; none for None."""
+    schema = parquet.file_schema(kind)
+    return schema.empty_table() if rows is None else rows.select(schema.names).cast(schema)
 
 
 def _snapshot(files: Sequence[DataFile]) -> Snapshot:

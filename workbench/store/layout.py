@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.config import Settings
-from workbench.errors import LayoutUnknown
+from workbench.errors import DiskFull, LayoutUnknown
 from workbench.schema import LAYOUT_VERSION
 
 SEGMENT_SUFFIX = ".wal"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def segment_path(settings: Settings, number: int) -> Path:
@@ -86,6 +91,21 @@ def write_durably(path: Path, content: bytes) -> None:
         os.close(fd)
     os.replace(temporary, path)
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def full_disk_named(place: Path, hint: str) -> Iterator[None]:
+    """Where the disk or a quota is full, raise DiskFull with this hint instead of what the libraries say."""
+    try:
+        yield
+    except DiskFull:
+        raise
+    except Exception as error:
+        # delta-rs wraps the error of the system, and leaves of it no more than its text.
+        text = str(error)
+        if getattr(error, "errno", None) in _FULL or any(f"(os error {code})" in text for code in _FULL):
+            raise DiskFull("no space is left on the disk", where=str(place), hint=hint) from error
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -46,9 +46,13 @@ class FileLock:
                     hint="Go through the running workbench, or stop that process.",
                 )
             time.sleep(POLL_SECONDS)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError:  # a full disk: nobody would give back a lock that its caller was never told of
+            self.release()
+            raise
 
     def release(self) -> None:
         """Give the lock back; without effect where it is not held."""

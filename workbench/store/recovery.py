@@ -54,6 +54,9 @@ def recover(settings: Settings, lake: Lake) -> Recovered:
     last = headers[-1]
     closed = {header.number - 1: header.previous_bytes for header in headers[1:]}
     end = _cut_torn_tail(settings, last)
+    # A segment without a record is closed and sealed too, once a start, by an empty commit in each table. To reopen it
+    # instead would bring back a number that the page may call abandoned at its header: a crash later, recovery would
+    # cut there what was acknowledged since. And a number that is left out is a gap, which refuses to start.
     return Recovered(Header(log_uuid, last.number + 1, end, _now_us()), {**closed, last.number: end})
 
 

@@ -12,10 +12,11 @@ from prometheus_client import Counter
 
 from workbench import log as logs
 from workbench.config import Settings
-from workbench.errors import StoreError
+from workbench.errors import DiskFull, LogCorrupt, StoreError
+from workbench.store.delta import Receipt
 from workbench.store.follow import replay
 from workbench.store.lake import Lake
-from workbench.store.layout import segment_path, sync_folder
+from workbench.store.layout import full_disk_named, segment_path, sync_folder
 from workbench.store.view import with_rows
 from workbench.store.wal import read_header
 
@@ -74,7 +75,7 @@ class Sealer:
         self._sealed = sealed
         self._failure: Exception | None = None  # of the last try, until the next one ends
         self._stopping = False
-        self._deletions: deque[tuple[float, int]] = deque()
+        self._deletions: deque[tuple[float, int, Mapping[str, Receipt] | None]] = deque()
         self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
 
     def start(self) -> None:
@@ -87,16 +88,23 @@ class Sealer:
             self._closed.append(number)
             self._changed.notify_all()
 
-    def retire(self, number: int) -> None:
-        """Delete a sealed segment once no reader that opened the lake before it was sealed can still need it."""
-        self._deletions.append((time.monotonic() + self._settings.log.reader_grace_seconds, number))
+    def retire(self, number: int, receipts: Mapping[str, Receipt] | None = None) -> None:
+        """Delete a sealed segment once no reader that opened the lake before it was sealed can still need it.
+
+        Without `receipts`, what the lake has to hold of it is read from the segment when it is time.
+        """
+        self._deletions.append((time.monotonic() + self._settings.log.reader_grace_seconds, number, receipts))
 
     def wait(self, number: int) -> None:
-        """Return when that segment is in the lake. Raises StoreError where a try failed; there will be another."""
+        """Return when that segment is in the lake. Raises StoreError where a try failed (DiskFull where that was why);
+        there will be another.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._sealed >= number or self._failure or self._stopping)
             if self._sealed >= number:
                 return
+            if isinstance(self._failure, DiskFull):
+                raise DiskFull(self._failure.message, where=self._failure.where, hint=self._failure.hint)
             if self._failure is not None:
                 message = f"sealing failed: {self._failure}"
                 raise StoreError(message, where="lake", hint="It is tried again.") from self._failure
@@ -106,8 +114,9 @@ class Sealer:
         """Commit one closed segment; tables that have it already are left alone."""
         started = time.monotonic()
         tables = segment_tables(self._settings, number)
-        with self._guard:
-            version = self._lake.commit(self._app, number, tables)
+        receipts = self._lake.receipts(tables)
+        with self._guard, full_disk_named(self._lake.folder, "Free some space; sealing is tried again by itself."):
+            version = self._lake.commit(self._app, number, tables, receipts)
         self._on_sealed()
         rows = sum(table.num_rows for table in tables.values())
         SEALED.inc()
@@ -119,7 +128,7 @@ class Sealer:
             self._sealed = max(self._sealed, number)
             self._failure = None
             self._changed.notify_all()
-        self.retire(number)
+        self.retire(number, receipts)
 
     def stop(self) -> None:
         """End after the segment at hand; what is not sealed is the next writer's."""
@@ -160,11 +169,16 @@ class Sealer:
 
     def _delete_due(self) -> None:
         while self._deletions and self._deletions[0][0] <= time.monotonic():
-            _, number = self._deletions.popleft()
-            with self._guard:
-                missing = self._lake.missing(self._app, number)
-            if missing:
-                log.error("segment_kept", segment=number, missing=missing)
+            _, number, receipts = self._deletions.popleft()
+            try:
+                receipts = receipts or self._lake.receipts(segment_tables(self._settings, number))
+                with self._guard:
+                    disagreeing = self._lake.disagreeing(self._app, number, receipts)
+            except LogCorrupt as error:
+                log.error("segment_kept", segment=number, error=str(error))
+                continue
+            if disagreeing:
+                log.error("segment_kept", segment=number, tables=disagreeing)
                 continue
             segment_path(self._settings, number).unlink(missing_ok=True)
             sync_folder(self._settings.log_dir)

@@ -19,7 +19,7 @@ from workbench.store.batches import check_batch, encode_batches
 from workbench.store.committer import Committer, Record
 from workbench.store.follow import replay
 from workbench.store.lake import Lake
-from workbench.store.layout import create_layout, published_path
+from workbench.store.layout import create_layout, full_disk_named, published_path
 from workbench.store.lock import FileLock, writer_lock
 from workbench.store.published import Published
 from workbench.store.recovery import recover
@@ -159,7 +159,7 @@ class Writer:
         recent = self._recent(batches.get("samples"))
         if recent is not None:
             self.append({"samples": recent}).result()
-        with self._writing_lake:
+        with self._writing_lake, full_disk_named(self._lake.folder, "Free some space and load this step again."):
             self._lake.commit(app, number, self._load_tables(batches))
         self._lake_moved()
         return True
@@ -225,13 +225,14 @@ def open_writer(settings: Settings, *, wait_seconds: float = 0.0, **disk: Callab
     """Take the writer's lock of a home and recover it; what a crash left unsealed is sealed in the background.
 
     `wait_seconds`: how long to wait for another writer to end. `disk` may replace the disk: `sync(fd)`,
-    `free_bytes(path)`. Raises LakeLocked, LayoutUnknown, LogCorrupt.
+    `free_bytes(path)`. Raises LakeLocked, LayoutUnknown, LogCorrupt, DiskFull.
     """
-    lock = writer_lock(settings)
-    lock.acquire(wait_seconds=wait_seconds)
-    try:
-        create_layout(settings)
-        return Writer(settings, lock, **disk)
-    except BaseException:
-        lock.release()
-        raise
+    with full_disk_named(settings.home, "Free some space and start again; nothing that was acknowledged is lost."):
+        lock = writer_lock(settings)
+        lock.acquire(wait_seconds=wait_seconds)
+        try:
+            create_layout(settings)
+            return Writer(settings, lock, **disk)
+        except BaseException:
+            lock.release()
+            raise
