@@ -12,6 +12,8 @@ from conftest import ROOT
 CONDA_NAMES = {
     "matplotlib-base": "matplotlib",
     "playwright-python": "playwright",
+    "python-duckdb": "duckdb",
+    "typst-py": "typst",
 }
 # What conda brings as a package and the Python lock as something else.
 ONLY_CONDA = {"python", "nodejs"}
