@@ -9,8 +9,9 @@ from starlette.testclient import TestClient
 
 from workbench import config
 from workbench.report import CONTENT_SECURITY_POLICY, Provenance
-from workbench.serve.policy import MAIN, allowed
-from workbench.serve.report_pages import report_routes
+from workbench.serve.people import Person
+from workbench.serve.policy import MAIN, allowed, notebook_rules
+from workbench.serve.report_pages import report_files, report_routes
 from workbench.store import state
 
 
@@ -35,7 +36,22 @@ def kept(settings: config.Settings, *, status: str = "done", page: str | None = 
 
 @pytest.fixture
 def client(settings: config.Settings) -> TestClient:
-    return TestClient(Starlette(routes=report_routes(settings, (("Reports", "/reports/"),))))
+    return TestClient(as_viewer(Starlette(routes=report_routes(settings))))
+
+
+@pytest.fixture
+def frame(settings: config.Settings) -> TestClient:
+    """What the notebook origin serves of reports."""
+    return TestClient(as_viewer(Starlette(routes=report_files(settings))))
+
+
+def as_viewer(app):
+    """What the gate does for an app: it says who asks."""
+
+    async def gated(scope, receive, send):
+        await app({**scope, "state": {"person": Person("user:1", "viewer")}}, receive, send)
+
+    return gated
 
 
 def test_without_reports_it_says_how_to_make_one(client):
@@ -59,15 +75,16 @@ def test_a_report_stands_in_a_sandboxed_frame_with_a_way_back_and_its_provenance
     number = kept(settings, page="<p>hostile</p>")
     text = client.get(f"/reports/{number}").text
     assert "hostile" not in text, "its page stays in the frame"
-    assert f'src="/reports/{number}/page"' in text
+    assert f'src="/to/reports/{number}/page"' in text
+    assert client.get(f"/reports/{number}/page").status_code == 404, "not on the main origin"
     assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in text
     assert 'href="/reports/"' in text
     assert f'href="/reports/{number}/notebook"' in text
     assert "workbench report daily_report --date 2026-11-20 --lake-version 000007-0badcafe" in text
 
 
-def test_its_page_is_served_under_its_own_policy(client, settings):
-    answer = client.get(f"/reports/{kept(settings)}/page")
+def test_its_page_is_served_under_its_own_policy(frame, settings):
+    answer = frame.get(f"/reports/{kept(settings)}/page")
     assert answer.text == "<p>body</p>"
     assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
     assert answer.headers["content-type"].startswith("text/html")
@@ -87,8 +104,9 @@ def test_a_run_that_ended_before_its_page_says_so(client, settings):
 
 
 @pytest.mark.parametrize("path", ["/reports/99", "/reports/99/page", "/reports/99/notebook"])
-def test_what_is_not_kept_is_missing(client, path: str):
+def test_what_is_not_kept_is_missing(client, frame, path: str):
     assert client.get(path).status_code == 404
+    assert frame.get(path).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -100,7 +118,11 @@ def test_no_other_path_is_served(client, settings, path: str):
 
 
 def test_every_route_is_in_the_policy_of_the_gate(settings):
-    for route in report_routes(settings, ()):
-        path = route.path.replace("{number:int}", "7")
-        assert allowed(MAIN, "viewer", "GET", path), path
-        assert not allowed(MAIN, "viewer", "POST", path), path
+    for rules, routes in (
+        (MAIN, report_routes(settings)),
+        (notebook_rules(sandbox=True), report_files(settings)),
+    ):
+        for route in routes:
+            path = route.path.replace("{number:int}", "7")
+            assert allowed(rules, "viewer", "GET", path), path
+            assert not allowed(rules, "viewer", "POST", path), path

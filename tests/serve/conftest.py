@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from starlette.responses import JSONResponse
 
 from workbench.serve import people, policy
-from workbench.serve.gate import Gate
+from workbench.serve.gate import Address, Gate
 from workbench.serve.headers import local_hosts
 from workbench.serve.signin import SignIn
 from workbench.store import state
@@ -33,7 +33,8 @@ class Guarded:
         self.resolver = people.Resolver(self.engine)
         signin = SignIn(self.engine, self.resolver, port=PORT)
         self.cookie_name = signin.cookie
-        self.gate = Gate(self._app, self.resolver, hosts=local_hosts(PORT), rules=policy.MAIN, signin=signin)
+        address = Address(hosts=local_hosts(PORT), rules=policy.MAIN, session=self.resolver.session)
+        self.gate = Gate(self._app, self.resolver, address, signin)
         self.cookies = {role: self._session(role) for role in people.ROLES}
         self.tokens = {role: people.create_token(self.engine, role) for role in people.ROLES}
 

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from workbench.serve import browser, people, policy
-from workbench.serve.gate import Gate
+from workbench.serve.gate import Address, Gate
 from workbench.serve.headers import local_hosts
 from workbench.serve.signin import SignIn
 
@@ -40,7 +40,8 @@ def site(engine):
     port = listening.getsockname()[1]
     resolver = people.Resolver(engine)
     app = Starlette(routes=[Route("/", page), Route("/live/{name}", page)])
-    gate = Gate(app, resolver, hosts=local_hosts(port), rules=policy.MAIN, signin=SignIn(engine, resolver, port=port))
+    address = Address(hosts=local_hosts(port), rules=policy.MAIN, session=resolver.session)
+    gate = Gate(app, resolver, address, SignIn(engine, resolver, port=port))
     server = uvicorn.Server(uvicorn.Config(logged, lifespan="off", log_config=None, proxy_headers=False))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
     thread.start()

@@ -102,7 +102,13 @@ class Stage:
             view=self.view,  # type: ignore[arg-type]
             evaluate_instant=self.instant,
             evaluate_range=self.range,
-            **{"alerts": lambda: self.alerts, "notices": lambda: self.notices, "clock": self.clock, **changes},
+            **{
+                "alerts": lambda: self.alerts,
+                "notices": lambda: self.notices,
+                "navigation": lambda _: (("Live", "/live/overview"), ("Reports", "/reports/")),
+                "clock": self.clock,
+                **changes,
+            },
         )
 
     def instant(self, expr: str, time_us: int) -> Result:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from conftest import ROOT
 
@@ -93,6 +94,14 @@ class Workbench:
     def token(self, role: str) -> str:
         """A new token of that role."""
         return self.command("token", "create", "--role", role).stdout.strip().splitlines()[-1]
+
+    def browser(self) -> httpx.Client:
+        """A client with the owner's session, as a browser is after the sign-in link."""
+        address, _, secret = self.command("open").stdout.strip().partition("/signin#")
+        client = httpx.Client(base_url=address, follow_redirects=True, trust_env=False, timeout=60)
+        answer = client.post("/signin", data={"link": secret, "next": "/reports/"}, headers={"Origin": address})
+        assert answer.status_code == 200, answer.text
+        return client
 
     def get(self, path: str, *, token: str | None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
         """GET from the main port: (status, body)."""

@@ -11,8 +11,7 @@ from workbench.report.provenance import FIGURES_TYPE, Provenance
 TEMPLATE = Path(__file__).parent / "template"
 
 CONTENT_SECURITY_POLICY = (
-    "sandbox allow-popups allow-popups-to-escape-sandbox; "
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 )
 """Header under which a report is served: no script runs, nothing is fetched, its origin is nobody's.
 

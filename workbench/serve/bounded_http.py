@@ -78,6 +78,10 @@ def bounded_protocol(watch: Watch | None = None, *, head_seconds: float = HEAD_S
             super().on_message_complete()
             self._expect(None)
 
+        def handle_websocket_upgrade(self) -> None:
+            super().handle_websocket_upgrade()
+            self._expect(None)  # what follows is no request, and may last for days
+
         def _expect(self, seconds: float | None) -> None:
             """Close the connection unless the next step comes within `seconds` (None: it may take its time)."""
             if self._timer is not None:

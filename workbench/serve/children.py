@@ -29,12 +29,17 @@ State = Literal["starting", "running", "restarting", "stopped"]
 
 @dataclass(frozen=True)
 class Spec:
-    """One process, as data: `argv` follows the interpreter's name, `ready` says whether it serves (None: at once)."""
+    """One process, as data: `argv` follows the interpreter's name, `ready` says whether it serves (None: at once).
+
+    One `on_demand` is over when it ends by itself with code 0; `memory_bytes` of it (0: no bound) is what it may hold.
+    """
 
     name: str
     argv: tuple[str, ...]
     fds: tuple[int, ...] = ()
     ready: Callable[[], Awaitable[bool]] | None = None
+    on_demand: bool = False
+    memory_bytes: int = 0
 
 
 @dataclass
@@ -46,6 +51,11 @@ class Child:
     pid: int | None = None
     restarts: int = 0
     serving: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether it is being started for the first time, because somebody opened it."""
+        return self.spec.on_demand and self.state == "starting" and not self.restarts
 
     def figures(self) -> dict[str, Any]:
         """Name, pid, state, resident bytes and CPU seconds (user and system), as `status` shows them."""
@@ -83,8 +93,23 @@ class Children:
         """Start a process and keep it running until `stop`."""
         child = Child(spec)
         self.all.append(child)
+        self._tasks = [task for task in self._tasks if not task.done()]
         self._tasks.append(asyncio.create_task(self._keep(child), name=spec.name))
         return child
+
+    def get(self, name: str) -> Child | None:
+        """The process of that name, where one is kept."""
+        return next((child for child in self.all if child.spec.name == name), None)
+
+    def end_overgrown(self) -> None:
+        """Ask those that hold more memory than they may to end; who opens them next starts them again."""
+        for child in self.all:
+            if child.pid is None or not child.spec.memory_bytes:
+                continue
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                if psutil.Process(child.pid).memory_info().rss > child.spec.memory_bytes:
+                    self._say(f"{child.spec.name} holds more than {child.spec.memory_bytes >> 20} MiB and is ended.")
+                    os.kill(child.pid, signal.SIGTERM)
 
     async def stop(self) -> None:
         """End them all, and what they started: ask first, then kill what is left. Takes less than 5 s."""
@@ -96,7 +121,7 @@ class Children:
                     os.kill(child.pid, signal.SIGTERM)
         if self._tasks:
             for task in self._tasks:
-                if (found := self._child(task)) and found.pid is None:
+                if (found := self.get(task.get_name())) and found.pid is None:
                     task.cancel()
             await asyncio.wait(self._tasks, timeout=TERM_SECONDS)
         for child in self.all:
@@ -135,9 +160,6 @@ class Children:
             return next((line.strip()[:300] + " " for line in reversed(lines) if line.strip()), "")
         return ""
 
-    def _child(self, task: asyncio.Task[None]) -> Child | None:
-        return next((child for child in self.all if child.spec.name == task.get_name()), None)
-
     async def _keep(self, child: Child) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping:
@@ -147,7 +169,7 @@ class Children:
                 end = f"ended with code {code}"
             except OSError as error:  # no memory or no process to be had: later perhaps
                 end = f"cannot be started: {error}"
-            if self._stopping:
+            if self._stopping or (child.spec.on_demand and end == "ended with code 0"):
                 break
             lived = time.monotonic() - started
             pause = FIRST_PAUSE_SECONDS if served or lived > STEADY_SECONDS else pause
@@ -157,6 +179,8 @@ class Children:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             child.restarts += 1
         child.state = "stopped"
+        if child.spec.on_demand:
+            self.all.remove(child)
 
     async def _run(self, child: Child) -> tuple[int, bool]:
         """One life of a process, from start to end; its exit code, and whether it said that it was ready."""

@@ -24,15 +24,19 @@ from workbench.config import Settings
 from workbench.errors import StoreError
 from workbench.query import Result, instant, range_query
 from workbench.serve import local_http, policy
-from workbench.serve.gate import Gate
-from workbench.serve.headers import local_hosts
+from workbench.serve.entrance import Entrance, to_route
+from workbench.serve.gate import CONTENT_POLICY, Address, Gate
 from workbench.serve.hub_socket import EXPOSITION
 from workbench.serve.hub_watch import watch_hub
 from workbench.serve.listen import Listener, listen, stop_on_signals
+from workbench.serve.navigation import navigation
+from workbench.serve.notebooks import OPEN_TREES, NotebookSite, content_policy
+from workbench.serve.on_demand import proxies
+from workbench.serve.origins import Origins, local_origins
 from workbench.serve.people import Resolver
 from workbench.serve.process import Child, child_main
 from workbench.serve.query_api import query_routes
-from workbench.serve.report_pages import report_routes
+from workbench.serve.report_pages import report_files, report_routes
 from workbench.serve.signin import SignIn
 from workbench.serve.windows_api import windows_routes
 from workbench.show import SHIPPED_DASHBOARDS, ShowContext, routes
@@ -61,27 +65,38 @@ async def _run(child: Child) -> None:
     following.start()
     watching = asyncio.create_task(watch_hub(settings, engine, front.hub_seen, queued=channels.wake))
     resolver = Resolver(engine)
-    main_port, notebook_port = child.ports["main"], child.ports["notebook"]
+    origins = local_origins(child.ports["main"], child.ports["notebook"])
     pages = Gate(
-        front.app(),
+        front.app(origins),
         resolver,
-        hosts=local_hosts(main_port),
-        rules=policy.MAIN,
-        signin=SignIn(engine, resolver, port=main_port),
+        Address(
+            hosts=origins.main_hosts,
+            rules=policy.MAIN,
+            session=resolver.session,
+            content_policy=f"{CONTENT_POLICY}; frame-src 'self' {origins.notebook_sources}",
+        ),
+        SignIn(engine, resolver, port=origins.main_port),
     )
     notebooks = Gate(
-        Starlette(),
+        front.notebooks(),
         resolver,
-        hosts=local_hosts(notebook_port),
-        rules=(),
-        signin=SignIn(engine, resolver, port=notebook_port),
+        Address(
+            hosts=origins.notebook_hosts,
+            rules=policy.notebook_rules(sandbox=True),
+            session=resolver.notebook_session,
+            tokens=False,
+            open_trees=OPEN_TREES,
+            content_policy=content_policy(origins),
+            bind=True,
+        ),
+        Entrance(engine, origins),
     )
     logger.info("front is up", ports=dict(child.ports))
     try:
         await listen(
             [
                 Listener(pages, child.sockets.get("main", [])),
-                Listener(notebooks, child.sockets.get("notebook", [])),
+                Listener(notebooks, child.sockets.get("notebook", []), websockets=True),
             ],
             stop,
         )
@@ -123,7 +138,11 @@ class Front:
         self._hub_ready = ready
         self._troubles = troubles
 
-    def app(self) -> Starlette:
+    def notebooks(self) -> NotebookSite:
+        """What the notebook origin serves, without the gate."""
+        return NotebookSite(proxies(self._settings), report_files(self._settings))
+
+    def app(self, origins: Origins) -> Starlette:
         """The pages and the API, without the gate."""
         context = ShowContext(
             view=self._view,
@@ -133,6 +152,7 @@ class Front:
             notices=self.notices,
             demo_progress=self.demo_progress,
             dashboards_dirs=(self._settings.home / "dashboards", SHIPPED_DASHBOARDS),
+            navigation=navigation,
         )
         own = [
             Route("/healthz", self.healthz),
@@ -140,7 +160,8 @@ class Front:
             Route("/metrics", self.metrics),
             *query_routes(self._view, self._settings.query),
             *windows_routes(self._view, self._settings),
-            *report_routes(self._settings, context.navigation),
+            *report_routes(self._settings),
+            to_route(self._engine, origins),
         ]
         return Starlette(routes=[*own, *routes(context)])
 

@@ -6,8 +6,9 @@ cookie or token -> person -> role -> path. A proxied server that trusts the gate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
-from typing import Any
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from starlette.responses import JSONResponse, Response
 
@@ -16,18 +17,18 @@ from workbench.errors import AccessError, Forbidden, SignInRequired, WorkbenchEr
 from workbench.serve import policy
 from workbench.serve.headers import Headers
 from workbench.serve.people import Person, Resolver
-from workbench.serve.signin import SignIn
 
 Scope = MutableMapping[str, Any]
 
 OPEN = frozenset({"/healthz", "/readyz"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
+CONTENT_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+
 HEADERS = {
-    "content-security-policy": (
-        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'"
-    ),
     "x-content-type-options": "nosniff",
     # Not `no-referrer`: with that a browser sends `Origin: null` with our own forms.
     "referrer-policy": "same-origin",
@@ -40,26 +41,44 @@ HEADERS = {
 _log = log.get(__name__)
 
 
-class Gate:
-    """Pure ASGI; wraps `app`. `rules` are the policy of this address, `hosts` its exact `Host` values.
+class Door(Protocol):
+    """How people come in at one address: the sign-in page of the main one, the entrance of the notebooks."""
 
-    Routes find the person in `request.state.person`.
+    cookie: str
+
+    async def answer(self, scope: Scope, headers: Headers, receive: Any) -> Response | None:
+        """The answer to a request that is about coming in or leaving; None for all else."""
+
+    def page(self, error: WorkbenchError, *, next_path: str, query: bytes, host: str) -> Response:
+        """What a browser shows to somebody who may not pass."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """What a gate guards by: exact `Host` values, the policy, whose session a cookie is, whether tokens count.
+
+    `content_policy` is what an answer gets that brings none; with `bind`, every answer, beside what it brings.
     """
 
-    def __init__(
-        self,
-        app: Any,
-        resolver: Resolver,
-        *,
-        hosts: Iterable[str],
-        rules: Iterable[policy.Rule],
-        signin: SignIn,
-    ) -> None:
+    hosts: Iterable[str]
+    rules: Iterable[policy.Rule]
+    session: Callable[[str], Person | None]
+    tokens: bool = True
+    open_trees: tuple[str, ...] = ()
+    content_policy: str = CONTENT_POLICY
+    bind: bool = False
+
+
+class Gate:
+    """Pure ASGI; wraps `app` at one `address`. Routes find the person in `request.state.person`."""
+
+    def __init__(self, app: Any, resolver: Resolver, address: Address, door: Door) -> None:
         self._app = app
         self._resolver = resolver
-        self._hosts = frozenset(hosts)
-        self._rules = tuple(rules)
-        self._signin = signin
+        self._address = address
+        self._hosts = frozenset(address.hosts)
+        self._rules = tuple(address.rules)
+        self._door = door
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Let the request through to the routes, or answer it here."""
@@ -68,7 +87,7 @@ class Gate:
             return
         headers = Headers(scope)
         with log.request(headers.request_id) as request_id:
-            dressed = _with_headers(send, request_id)
+            dressed = self._dressed(send, request_id)
             try:
                 answer = await self._judge(scope, headers, receive)
             except WorkbenchError as error:
@@ -92,9 +111,9 @@ class Gate:
             raise Forbidden("the request comes from a page of another origin", where="Origin")
         if not policy.clean(path, scope.get("raw_path") or b""):
             raise Forbidden("the path is written in more than one way", where="path")
-        if path in OPEN and method in SAFE:
+        if method in SAFE and (path in OPEN or path.startswith(self._address.open_trees)):
             return None
-        answer = await self._signin.answer(scope, headers, receive)
+        answer = await self._door.answer(scope, headers, receive)
         if answer is not None:
             return answer
         person = self._person(headers, method)
@@ -104,14 +123,14 @@ class Gate:
         return None
 
     def _person(self, headers: Headers, method: str) -> Person:
-        if headers.authorization is not None:
+        if headers.authorization is not None and self._address.tokens:
             scheme, _, secret = headers.authorization.partition(" ")
             if scheme.lower() != "bearer":
                 raise SignInRequired("only `Authorization: Bearer TOKEN` is understood", where="Authorization")
             return self._resolver.token(secret.strip())
-        session = headers.cookie(self._signin.cookie)
+        session = headers.cookie(self._door.cookie)
         # The lookup reads SQLite (0.1 ms) on the event loop, at most once a second for each session.
-        person = self._resolver.session(session) if session else None
+        person = self._address.session(session) if session else None
         if person is None:
             raise SignInRequired("nobody is signed in", hint="`workbench open` prints a sign-in link.")
         if method not in SAFE and headers.origin is None:
@@ -120,22 +139,26 @@ class Gate:
 
     def _refusal(self, scope: Scope, headers: Headers, error: WorkbenchError) -> Response:
         if scope["type"] == "http" and headers.navigation and error.where != "Host":
-            return self._signin.page(error, next_path=scope["path"], query=scope.get("query_string", b""))
+            query = scope.get("query_string", b"")
+            return self._door.page(error, next_path=scope["path"], query=query, host=headers.host)
         extra = {"www-authenticate": "Bearer"} if error.status == 401 else None
         return JSONResponse(error.as_dict(), status_code=error.status, headers=extra)
+
+    def _dressed(self, send: Any, request_id: str) -> Any:
+        bound = (b"content-security-policy", self._address.content_policy.encode())
+
+        async def dressed(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message.get("headers", [])}
+                wanted = [(n.encode(), v.encode()) for n, v in (*HEADERS.items(), ("x-request-id", request_id))]
+                added = [(name, value) for name, value in wanted if name not in present]
+                if self._address.bind or bound[0] not in present:
+                    added.append(bound)
+                message = {**message, "headers": [*message.get("headers", []), *added]}
+            await send(message)
+
+        return dressed
 
 
 def _method(scope: Scope) -> str:
     return str(scope["method"]) if scope["type"] == "http" else "WEBSOCKET"
-
-
-def _with_headers(send: Any, request_id: str) -> Any:
-    async def dressed(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            present = {name.lower() for name, _ in message.get("headers", [])}
-            wanted = {**HEADERS, "x-request-id": request_id}
-            added = [(n.encode(), v.encode()) for n, v in wanted.items() if n.encode() not in present]
-            message = {**message, "headers": [*message.get("headers", []), *added]}
-        await send(message)
-
-    return dressed

@@ -37,10 +37,14 @@ class Headers:
         return found[0].decode("latin-1") if len(found) == 1 else "\0several"
 
     def cookie(self, name: str) -> str | None:
-        """The value of a cookie; the first where a browser sends several of that name."""
-        for header in self._all.get(b"cookie", []):
-            for pair in header.decode("latin-1").split(";"):
-                key, _, value = pair.strip().partition("=")
-                if key == name:
-                    return value
-        return None
+        """The value of a cookie; None where a browser sends several of that name.
+
+        A script on a neighbouring port can add one for a longer path, and whose that is, nobody can tell.
+        """
+        found = {
+            value
+            for header in self._all.get(b"cookie", [])
+            for key, _, value in (pair.strip().partition("=") for pair in header.decode("latin-1").split(";"))
+            if key == name
+        }
+        return found.pop() if len(found) == 1 else None

@@ -19,6 +19,9 @@ from workbench.serve.bounded_http import Watch, bounded_protocol
 GRACE_SECONDS = 1
 """How long requests under way may take to end once the process is asked to."""
 
+WEBSOCKET_BYTES = 64 * 2**20
+"""Of one message; a notebook with pictures that is saved comes in one."""
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -27,6 +30,7 @@ class Listener:
     app: Any
     sockets: Sequence[socket.socket]
     watch: Watch | None = None
+    websockets: bool = False
 
 
 class _Server(uvicorn.Server):
@@ -51,7 +55,9 @@ async def listen(listeners: Sequence[Listener], stop: asyncio.Event) -> None:
             uvicorn.Config(
                 listener.app,
                 http=bounded_protocol(listener.watch),
-                ws="none",
+                ws="websockets-sansio" if listener.websockets else "none",
+                ws_max_size=WEBSOCKET_BYTES,
+                ws_per_message_deflate=False,  # both ends are on one machine, or behind a proxy that does it
                 lifespan="off",
                 log_config=None,
                 access_log=False,

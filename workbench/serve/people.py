@@ -21,6 +21,7 @@ from workbench.store import state
 ROLES = ("ingest", "viewer", "analyst", "operator", "admin")
 LINK_SECONDS = 300
 SESSION_SECONDS = 30 * 24 * 3600
+TICKET_SECONDS = 30
 REMEMBERED_SECONDS = 1.0  # a revocation is felt everywhere within it
 OWNER = "owner"
 
@@ -86,6 +87,43 @@ def use_link(engine: sa.Engine, secret: str, *, clock: Clock = time.time) -> str
         connection.execute(
             state.sessions.insert().values(
                 digest=digest(session), user_id=user_id, created_us=now, expires_us=now + SESSION_SECONDS * 1_000_000
+            )
+        )
+    return session
+
+
+def create_ticket(engine: sa.Engine, session: str, *, clock: Clock = time.time) -> str:
+    """A secret that lets the holder of `session` into the notebook origin once, within TICKET_SECONDS."""
+    secret, now, table = secrets.token_urlsafe(32), _now_us(clock), state.tickets
+    with engine.begin() as connection:
+        connection.execute(table.delete().where(table.c.expires_us < now))
+        connection.execute(
+            table.insert().values(
+                digest=digest(secret), session=digest(session), expires_us=now + TICKET_SECONDS * 1_000_000
+            )
+        )
+    return secret
+
+
+def use_ticket(engine: sa.Engine, secret: str, *, clock: Clock = time.time) -> str:
+    """Trade a ticket for the secret of a session of the notebook origin. Raises SignInRequired if it is used or old."""
+    now, table, sessions = _now_us(clock), state.tickets, state.sessions
+    with engine.begin() as connection:
+        known = table.c.digest == digest(secret)
+        parent = connection.execute(sa.select(table.c.session).where(known, table.c.expires_us > now)).scalar()
+        # One statement decides who used it: of two that come at once, one sees no row deleted.
+        used = connection.execute(table.delete().where(known)).rowcount
+        row = connection.execute(sa.select(sessions).where(sessions.c.digest == parent)).first() if parent else None
+        if used != 1 or row is None:
+            raise SignInRequired("this ticket was used already or is too old", hint="Open the page again from there.")
+        session = secrets.token_urlsafe(32)
+        connection.execute(
+            sessions.insert().values(
+                digest=digest(session),
+                user_id=row.user_id,
+                created_us=now,
+                expires_us=row.expires_us,
+                parent=row.digest,
             )
         )
     return session
@@ -157,21 +195,37 @@ def find_token(engine: sa.Engine, secret: str, *, clock: Clock = time.time) -> P
     return Person(f"token:{row.id}", row.role) if row else None
 
 
-def find_session(engine: sa.Engine, secret: str, *, clock: Clock = time.time) -> Person | None:
-    """Whose session this is, or None if it is unknown, ended or expired, or its user is disabled."""
+def find_session(engine: sa.Engine, secret: str, *, notebook: bool = False, clock: Clock = time.time) -> Person | None:
+    """Whose session this is, or None if it is unknown, ended or expired, or its user is disabled.
+
+    `notebook` asks for a session of the notebook origin, which also ends with the one that it came from; a session of
+    one origin counts nothing on the other.
+    """
     sessions, users, now = state.sessions, state.users, _now_us(clock)
+    parents = sessions.alias("parents")
     with engine.connect() as connection:
         row = connection.execute(
             sa.select(users.c.id, users.c.role)
-            .join_from(sessions, users, sessions.c.user_id == users.c.id)
+            .select_from(
+                sessions.join(users, sessions.c.user_id == users.c.id).outerjoin(
+                    parents, sessions.c.parent == parents.c.digest
+                )
+            )
             .where(
                 sessions.c.digest == digest(secret),
                 sessions.c.revoked_us.is_(None),
                 sessions.c.expires_us > now,
                 users.c.disabled_us.is_(None),
+                parents.c.digest.is_not(None) if notebook else sessions.c.parent.is_(None),
+                parents.c.revoked_us.is_(None),
             )
         ).first()
     return Person(f"user:{row.id}", row.role) if row else None
+
+
+def find_notebook_session(engine: sa.Engine, secret: str, *, clock: Clock = time.time) -> Person | None:
+    """Whose session of the notebook origin this is, or None."""
+    return find_session(engine, secret, notebook=True, clock=clock)
 
 
 class Resolver:
@@ -198,6 +252,10 @@ class Resolver:
     def session(self, secret: str) -> Person | None:
         """The user of a session, or None."""
         return self._resolve("session", secret, find_session)
+
+    def notebook_session(self, secret: str) -> Person | None:
+        """The user of a session of the notebook origin, or None."""
+        return self._resolve("notebook", secret, find_notebook_session)
 
     def forget(self) -> None:
         """Ask the state again from now on; after a sign-out in this process."""

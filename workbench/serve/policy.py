@@ -1,7 +1,7 @@
 """Who may do what on the addresses for people: the roles table of the contracts, as data.
 
-A path that no rule names is denied to everybody, whatever their role, so a new page is closed until it stands here. All
-that is there now only reads, which every role of a person may; `ingest` stands nowhere.
+A path that no rule names is denied to everybody, whatever their role, so a new page is closed until it stands here.
+`ingest` stands nowhere.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 VIEWERS = frozenset({"viewer", "analyst", "operator", "admin"})
+DRILLERS = frozenset({"analyst", "operator", "admin"})
+ANALYSTS = frozenset({"analyst", "admin"})
+ADMINS = frozenset({"admin"})
 
 READ = frozenset({"GET", "HEAD"})
 QUERY = READ | {"POST"}  # Prometheus' clients send long queries as a form; it changes nothing
+
+ANY = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
+SESSION = frozenset({"GET", "HEAD", "WEBSOCKET"})
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ MAIN = (
     Rule("/live/", READ, VIEWERS, tree=True),
     Rule("/reports/", READ, VIEWERS, tree=True),
     Rule("/static/", READ, VIEWERS, tree=True),
+    Rule("/to/", READ, VIEWERS, tree=True),  # what lies there, the notebook origin decides
     Rule("/favicon.ico", READ, VIEWERS),
     Rule("/metrics", READ, VIEWERS),
     Rule("/api/v1/query", QUERY, VIEWERS),
@@ -45,6 +52,19 @@ MAIN = (
     Rule("/api/v1/format_query", QUERY, VIEWERS),
     Rule("/api/v1/windows", READ, VIEWERS),
 )
+
+
+def notebook_rules(*, sandbox: bool) -> tuple[Rule, ...]:
+    """The notebook origin. Without a `sandbox`, JupyterLab is for admins only."""
+    return (
+        Rule("/reports/", READ, VIEWERS, tree=True),
+        Rule("/snapshots/", READ, VIEWERS, tree=True),
+        Rule("/boards/", SESSION, VIEWERS, tree=True),
+        Rule("/ops/", SESSION, DRILLERS, tree=True),
+        Rule("/ops", READ, DRILLERS),
+        Rule("/lab/", ANY, ANALYSTS if sandbox else ADMINS, tree=True),
+        Rule("/lab", READ, ANALYSTS if sandbox else ADMINS),
+    )
 
 
 def allowed(rules: Iterable[Rule], role: str, method: str, path: str) -> bool:

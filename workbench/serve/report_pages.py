@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,71 +10,79 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from workbench.config import Settings
 from workbench.errors import ReportError
 from workbench.report import CONTENT_SECURITY_POLICY, Report, get_report, list_reports
+from workbench.serve.navigation import navigation
 from workbench.show import render_page
 
 FOLDER = Path(__file__).parent / "templates"
 TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True)
 
 
-def report_routes(settings: Settings, navigation: Sequence[tuple[str, str]]) -> list[Route]:
-    """`/reports/`, and of report N: `/reports/N` (frame), `/reports/N/page` (in it), `/reports/N/notebook`."""
+def report_routes(settings: Settings) -> list[Route]:
+    """`/reports/`, and of report N on the main origin: `/reports/N` (the frame) and `/reports/N/notebook`."""
 
-    def shell(title: str, template: str, **values: Any) -> HTMLResponse:
+    def shell(request: Request, title: str, template: str, **values: Any) -> HTMLResponse:
         body = Markup(TEMPLATES.get_template(template).render(**values))
-        return HTMLResponse(render_page(title, body, current="/reports/", navigation=navigation))
+        return HTMLResponse(render_page(title, body, current="/reports/", navigation=navigation(request)))
 
     async def style(_: Request) -> Response:
         return FileResponse(FOLDER / "reports.css", media_type="text/css", headers={"cache-control": "private"})
 
-    async def listing(_: Request) -> Response:
+    async def listing(request: Request) -> Response:
         reports = await asyncio.to_thread(list_reports, settings)
-        return shell("Reports", "reports.html", reports=reports, when=when, took=took, called=called)
+        return shell(request, "Reports", "reports.html", reports=reports, when=when, took=took, called=called)
 
     async def frame(request: Request) -> Response:
-        report = await find(request)
+        report = await find_report(settings, request)
         if report is None:
-            return missing()
+            return missing(request)
         provenance = report.provenance() if report.provenance_file.is_file() else None
         title = f"{called(report)}, {report.date}"
-        return shell(title, "report.html", report=report, provenance=provenance, when=when, took=took)
-
-    async def page(request: Request) -> Response:
-        report = await find(request)
-        if report is None or not report.html.is_file():
-            return missing()
-        return FileResponse(
-            report.html, media_type="text/html", headers={"content-security-policy": CONTENT_SECURITY_POLICY}
-        )
+        return shell(request, title, "report.html", report=report, provenance=provenance, when=when, took=took)
 
     async def notebook(request: Request) -> Response:
-        report = await find(request)
+        report = await find_report(settings, request)
         if report is None or not report.notebook.is_file():
-            return missing()
+            return missing(request)
         return FileResponse(report.notebook, media_type="application/x-ipynb+json", filename=report.notebook.name)
 
-    async def find(request: Request) -> Report | None:
-        try:
-            return await asyncio.to_thread(get_report, request.path_params["number"], settings=settings)
-        except ReportError:
-            return None
-
-    def missing() -> Response:
+    def missing(request: Request) -> Response:
         body = Markup("<p>That report is not kept. <a href='/reports/'>All reports</a></p>")
-        return HTMLResponse(render_page("No such report", body, current="", navigation=navigation), 404)
+        return HTMLResponse(render_page("No such report", body, navigation=navigation(request)), 404)
 
     return [
         Route("/reports/", listing),
         Route("/reports/reports.css", style),
         Route("/reports/{number:int}", frame),
-        Route("/reports/{number:int}/page", page),
         Route("/reports/{number:int}/notebook", notebook),
     ]
+
+
+def report_files(settings: Settings) -> list[Route]:
+    """`/reports/N/page` on the notebook origin: what the notebook wrote, which the frame shows."""
+
+    async def page(request: Request) -> Response:
+        report = await find_report(settings, request)
+        if report is None or not report.html.is_file():
+            return PlainTextResponse("That report is not kept.", 404)
+        return FileResponse(
+            report.html, media_type="text/html", headers={"content-security-policy": CONTENT_SECURITY_POLICY}
+        )
+
+    return [Route("/reports/{number:int}/page", page)]
+
+
+async def find_report(settings: Settings, request: Request) -> Report | None:
+    """The report that the address names, or None."""
+    try:
+        return await asyncio.to_thread(get_report, request.path_params["number"], settings=settings)
+    except ReportError:
+        return None
 
 
 def called(report: Report) -> str:

@@ -27,10 +27,10 @@ MAX_FORM_BYTES = 8192
 
 
 class SignIn:
-    """The sign-in page of one address. The cookie's name holds the port, as browsers do not keep ports apart."""
+    """The sign-in page of the main origin."""
 
     def __init__(self, engine: sa.Engine, resolver: people.Resolver, *, port: int, secure: bool = False) -> None:
-        self.cookie = f"workbench_{port}"
+        self.cookie = cookie_name(port)
         self._engine = engine
         self._resolver = resolver
         self._secure = secure
@@ -40,10 +40,8 @@ class SignIn:
         if scope["type"] != "http":
             return None
         path, method = scope["path"], scope["method"]
-        if path == "/signin" and method in ("GET", "HEAD"):
-            return self.page(None, status=200)
-        if path in FILES and method in ("GET", "HEAD"):
-            return Response(_file(path), media_type=FILES[path])
+        if method in ("GET", "HEAD"):
+            return self.page(None, status=200) if path == "/signin" else page_file(path)
         if path == "/signin" and method == "POST":
             return await self._sign_in(await _form(receive))
         if path == "/signout" and method == "POST" and headers.origin is not None:
@@ -51,18 +49,25 @@ class SignIn:
         return None
 
     def page(
-        self, error: WorkbenchError | None, *, next_path: str = "/", query: bytes = b"", status: int = 0
+        self,
+        error: WorkbenchError | None,
+        *,
+        next_path: str = "/",
+        query: bytes = b"",
+        host: str = "",
+        status: int = 0,
     ) -> HTMLResponse:
         """The page, with what went wrong; the person lands on `next_path` after signing in.
 
         Who is signed in and refused all the same gets no form, but a way back.
         """
+        if isinstance(error, Forbidden):
+            return refused_page(error)
         target = next_path + (f"?{query.decode('latin-1')}" if query else "")
-        message = "" if error is None else f"{error.message[:1].upper()}{error.message[1:]}."
         text = (
-            _file("refused.html" if isinstance(error, Forbidden) else "signin.html")
+            _file("signin.html")
             .decode()
-            .replace("{{message}}", html.escape(message))
+            .replace("{{message}}", _message(error))
             .replace("{{next}}", html.escape(target, quote=True))
         )
         return HTMLResponse(text, status_code=status or (error.status if error else 200))
@@ -92,6 +97,26 @@ class SignIn:
         answer = RedirectResponse("/signin", status_code=303, headers={"clear-site-data": '"cache", "storage"'})
         answer.delete_cookie(self.cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
         return answer
+
+
+def cookie_name(port: int) -> str:
+    """The cookie of the address at `port`; its name holds the port, as browsers do not keep ports apart."""
+    return f"workbench_{port}"
+
+
+def refused_page(error: Forbidden, *, home: str = "/") -> HTMLResponse:
+    """For somebody who is signed in and refused all the same: no form, but a way back to `home`."""
+    text = _file("refused.html").decode().replace("{{message}}", _message(error))
+    return HTMLResponse(text.replace("{{home}}", html.escape(home, quote=True)), status_code=error.status)
+
+
+def page_file(path: str) -> Response | None:
+    """A style or script of these pages by its address, which both origins serve to everybody."""
+    return Response(_file(path), media_type=FILES[path]) if path in FILES else None
+
+
+def _message(error: WorkbenchError | None) -> str:
+    return "" if error is None else html.escape(f"{error.message[:1].upper()}{error.message[1:]}.")
 
 
 def local_path(target: str) -> str:

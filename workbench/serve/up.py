@@ -22,8 +22,9 @@ import psutil
 import workbench
 from workbench import config, log
 from workbench.config import Settings, ensure_private_dir
-from workbench.serve import browser, home, local_http, people
+from workbench.serve import browser, home, local_http, on_demand, people
 from workbench.serve.children import Child, Children, Spec, adopt_orphans
+from workbench.serve.control import control_socket, serve_control
 from workbench.serve.ports import SETTING, Ports, open_ports
 from workbench.store import state
 
@@ -131,16 +132,27 @@ class Supervisor:
         for notice in self._ports.notices:
             self._say(notice)
         self._prepare()
+        control = await serve_control(control_socket(self._settings), self._asked)
         tasks = [asyncio.create_task(self._start(specs)), asyncio.create_task(self._publish_every_second())]
         for task in tasks:
             task.add_done_callback(self._note_fault)
         try:
             await self._stop.wait()
         finally:
+            control.close()
             await self._end(*tasks)
         if self._fault:
             raise self._fault
         return 0
+
+    def _asked(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Somebody needs a process: start it unless it is there, and say how far it is."""
+        spec = on_demand.spec(self._settings, question)
+        child = self._children.get(spec.name)
+        if child is None:
+            self._say(f"Starting {spec.name}, which somebody opened…")
+            child = self._children.start(spec)
+        return {"state": child.state, "restarts": child.restarts}
 
     def _note_fault(self, task: asyncio.Task[None]) -> None:
         """A fault of our own ends the whole, loudly: half a supervisor is worse than none."""
@@ -190,6 +202,7 @@ class Supervisor:
             try:
                 self._write()
                 self._children.rotate_logs()
+                self._children.end_overgrown()
             except OSError as error:  # a full disk must not end what still runs
                 self._say(f"cannot write: {error}")
             self._children.reap_orphans()
@@ -220,8 +233,10 @@ class Supervisor:
 
     def _write(self) -> None:
         own = Child(Spec("up", ()), state="running", pid=psutil.Process().pid)
-        figures = [child.figures() for child in (own, *self._children.all)]
-        well = all(entry["state"] == "running" for entry in figures)
+        children = (own, *self._children.all)
+        figures = [child.figures() for child in children]
+        # One that somebody is just opening is as it should be.
+        well = all(child.state == "running" or child.on_its_way for child in children)
         document = {
             "state": "degraded" if self._state == "running" and not well else self._state,
             "url": self._url("main"),

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from workbench.query import Result
     from workbench.store import View
 
 SHIPPED_DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
-DEFAULT_NAVIGATION = (("Live", "/live/overview"), ("Reports", "/reports/"))
+Navigation = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class ShowContext:
     `view` is kept fresh by the server. `alerts` gives what Prometheus' alerts API gives: `labels`, `annotations`,
     `state`, `activeAt` (here microseconds, or ISO 8601). `notices` are sentences for the head of each page.
     `demo_progress` is the share (0 to 1) of the simulated history that is loaded, None when nothing is being loaded.
+    `navigation` is what the head of a page leads to, (name, address), for the one who asks.
     Dashboards are `*.yaml` files; of two with one name, the one in the earlier folder counts.
     """
 
@@ -33,7 +36,7 @@ class ShowContext:
     notices: Callable[[], Sequence[str]] = tuple
     demo_progress: Callable[[], float | None] = lambda: None
     dashboards_dirs: tuple[Path, ...] = (SHIPPED_DASHBOARDS,)
-    navigation: tuple[tuple[str, str], ...] = DEFAULT_NAVIGATION
+    navigation: Callable[[Request], Navigation] = lambda _: ()
     clock: Callable[[], float] = time.time
 
     def now_us(self) -> int:

@@ -19,7 +19,6 @@ import orjson
 from markupsafe import Markup
 
 from workbench.show.assets import load_assets
-from workbench.show.context import DEFAULT_NAVIGATION
 from workbench.show.filters import Filters, Span, format_instant, format_range
 from workbench.show.sketch import sketch
 from workbench.show.spec import Dashboard, Tile
@@ -76,9 +75,7 @@ def render_dashboard(
     )
 
 
-def render_page(
-    title: str, body: Markup, *, current: str = "", navigation: Sequence[tuple[str, str]] = DEFAULT_NAVIGATION
-) -> str:
+def render_page(title: str, body: Markup, *, current: str = "", navigation: Sequence[tuple[str, str]] = ()) -> str:
     """Any other page in the same shell: a heading and a body. `current` is the address that the navigation marks."""
     return _template("plain.html").render(**_shell_values(title, current, navigation), body=body)
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from workbench.errors import Busy, ConfigError, InputError
 from workbench.show.assets import accepted_encodings, load_assets, static_file
-from workbench.show.context import ShowContext
+from workbench.show.context import Navigation, ShowContext
 from workbench.show.filters import Filters, parse_filters
 from workbench.show.live import RealTimeUpdater
 from workbench.show.page import CONTENT_SECURITY_POLICY, render_dashboard, render_page
@@ -72,17 +72,19 @@ class _Pages:
         try:
             evaluator = self._evaluator(request)
         except ConfigError as error:
-            return self._message("This dashboard has faults", str(error).splitlines(), 500)
+            return self._message(request, "This dashboard has faults", str(error).splitlines(), 500)
         except _NoSuchDashboard as error:
-            return self._message("There is no such dashboard", [str(error)], 404)
+            return self._message(request, "There is no such dashboard", [str(error)], 404)
         filters, faults = parse_filters(evaluator.dashboard, request.query_params.multi_items())
         evaluation = self._evaluation(evaluator, filters)
         await evaluation.wait(None if "wait" in request.query_params else FIRST_PAINT_BUDGET_SECONDS)
 
-        def run() -> _Packed:
-            return _pack(self._render(evaluator, filters, faults, evaluation.seen()).encode())
+        navigation = self._context.navigation(request)
 
-        packed = await evaluation.form(("page", tuple(faults), load_assets()), run)
+        def run() -> _Packed:
+            return _pack(self._render(evaluator, filters, faults, evaluation.seen(), navigation).encode())
+
+        packed = await evaluation.form(("page", tuple(faults), load_assets(), navigation), run)
         return _send(request, packed, "text/html; charset=utf-8", _page_headers())
 
     async def data(self, request: Request) -> Response:
@@ -125,7 +127,12 @@ class _Pages:
         return StreamingResponse(body(), media_type="text/event-stream", headers=headers)
 
     def _render(
-        self, evaluator: Evaluator, filters: Filters, faults: Sequence[str], snapshot: Mapping[str, Any]
+        self,
+        evaluator: Evaluator,
+        filters: Filters,
+        faults: Sequence[str],
+        snapshot: Mapping[str, Any],
+        navigation: Navigation,
     ) -> str:
         notices = [*faults, *self._context.notices()]
         if not load_assets().urls:
@@ -137,7 +144,7 @@ class _Pages:
             options=evaluator.options,
             notices=notices,
             demo_progress=self._context.demo_progress(),
-            navigation=self._context.navigation,
+            navigation=navigation,
         )
 
     def _evaluation(self, evaluator: Evaluator, filters: Filters) -> _Evaluation:
@@ -169,9 +176,9 @@ class _Pages:
             found.update({path.stem: path for path in sorted(folder.glob("*.yaml"))})
         return found
 
-    def _message(self, title: str, paragraphs: list[str], status: int) -> Response:
+    def _message(self, request: Request, title: str, paragraphs: list[str], status: int) -> Response:
         body = Markup("").join(Markup("<p class='words'>{}</p>").format(paragraph) for paragraph in paragraphs)
-        html = render_page(title, body, navigation=self._context.navigation)
+        html = render_page(title, body, navigation=self._context.navigation(request))
         return HTMLResponse(html, status, headers=_page_headers())
 
 

@@ -1,4 +1,4 @@
-"""State that changes in place: users, tokens, sessions, alerts, the outbox, reports, pins.
+"""State that changes in place: users, tokens, sessions and tickets, alerts, the outbox, reports, pins.
 
 SQLite by default, through SQLAlchemy, with Alembic migrations beside this file. Times are integers: microseconds since
 1970 UTC (`_us`). Secrets are kept as SHA-256 digests only.
@@ -56,6 +56,15 @@ sessions = sa.Table(
     sa.Column("created_us", sa.BigInteger, nullable=False),
     sa.Column("expires_us", sa.BigInteger, nullable=False),
     sa.Column("revoked_us", sa.BigInteger),
+    sa.Column("parent", sa.String),  # of a session of the notebook origin: the digest of the one that it ends with
+)
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("session", sa.String, nullable=False),
+    sa.Column("expires_us", sa.BigInteger, nullable=False),
 )
 
 alert_states = sa.Table(

@@ -1,0 +1,19 @@
+"""What the head of each page leads to, for whom."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from workbench.serve import policy
+
+ENTRIES = (
+    ("Live", "/live/overview", policy.VIEWERS),
+    ("Reports", "/reports/", policy.VIEWERS),
+)
+"""(name, address, roles). What lies on the notebook origin is reached through `/to/`."""
+
+
+def navigation(request: Request) -> tuple[tuple[str, str], ...]:
+    """(name, address) of what the one who asks may open."""
+    role = request.state.person.role
+    return tuple((name, address) for name, address, roles in ENTRIES if role in roles)
