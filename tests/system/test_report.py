@@ -48,8 +48,9 @@ def test_a_report_is_kept_listed_and_reproducible(workbench: Workbench):
     status, html = workbench.get(f"/reports/{report.id}", token=token)
     assert status == 200
     assert f"/reports/{report.id}/page" in html.decode()
-    with workbench.browser() as browser:
-        framed = browser.get(f"/to/reports/{report.id}/page")
+    browser = workbench.browser()
+    framed = browser.get(f"/to/reports/{report.id}/page")
+    browser.close()
     assert framed.status_code == 200
     assert str(framed.url).startswith(workbench.status()["notebook_url"])
     assert first.lake_version in framed.text
