@@ -8,14 +8,25 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from workbench import config
+from workbench.query import Condition, parse_matchers
 from workbench.report import CONTENT_SECURITY_POLICY, Provenance
 from workbench.serve.people import Person
 from workbench.serve.policy import MAIN, allowed, notebook_rules
 from workbench.serve.report_pages import report_files, report_routes
+from workbench.serve.rows import Rows
 from workbench.store import state
 
+ALL = Rows((), None, Condition(()))
 
-def kept(settings: config.Settings, *, status: str = "done", page: str | None = "<p>body</p>", error: str = "") -> int:
+
+def kept(
+    settings: config.Settings,
+    *,
+    status: str = "done",
+    page: str | None = "<p>body</p>",
+    error: str = "",
+    rows: str = "{}",
+) -> int:
     """A report as a run leaves it; its number."""
     engine = state.engine(settings)
     folder = settings.reports_dir / f"daily_report-{len(list(settings.reports_dir.glob('*')))}"
@@ -29,20 +40,20 @@ def kept(settings: config.Settings, *, status: str = "done", page: str | None = 
     row = {"name": "daily_report", "date": "2026-11-20", "parameters": {}, "lake_version": "000007-0badcafe",
            "code_version": "0.1.0", "status": status, "started_us": 1_795_176_000_000_000,
            "finished_us": None if status == "running" else 1_795_176_012_000_000, "folder": folder.name,
-           "error": error}  # fmt: skip
+           "error": error, "rows": rows}  # fmt: skip
     with engine.begin() as connection:
         return connection.execute(sa.insert(state.reports).values(row).returning(state.reports.c.id)).scalar_one()
 
 
 @pytest.fixture
 def client(settings: config.Settings) -> TestClient:
-    return TestClient(as_viewer(Starlette(routes=report_routes(settings))))
+    return TestClient(as_viewer(Starlette(routes=report_routes(settings, lambda _: ALL))))
 
 
 @pytest.fixture
 def frame(settings: config.Settings) -> TestClient:
     """What the notebook origin serves of reports."""
-    return TestClient(as_viewer(Starlette(routes=report_files(settings))))
+    return TestClient(as_viewer(Starlette(routes=report_files(settings, lambda _: ALL))))
 
 
 def as_viewer(app):
@@ -119,10 +130,27 @@ def test_no_other_path_is_served(client, settings, path: str):
 
 def test_every_route_is_in_the_policy_of_the_gate(settings):
     for rules, routes in (
-        (MAIN, report_routes(settings)),
-        (notebook_rules(sandbox=True), report_files(settings)),
+        (MAIN, report_routes(settings, lambda _: ALL)),
+        (notebook_rules(sandbox=True), report_files(settings, lambda _: ALL)),
     ):
         for route in routes:
             path = route.path.replace("{number:int}", "7")
             assert allowed(rules, "viewer", "GET", path), path
             assert not allowed(rules, "viewer", "POST", path), path
+
+
+@pytest.mark.parametrize(
+    ("reader", "seen"),
+    [("{}", {1, 2, 3}), ('{domain=~"science|arts"}', {2, 3}), ('{domain="science"}', {3}), ('{job="x"}', set())],
+)
+def test_a_report_is_shown_to_those_whose_rows_contain_its_own(settings, reader: str, seen: set[int]):
+    for rows in ("{}", '{domain="arts"}', '{domain="science", env="x"}'):
+        kept(settings, rows=rows)
+    matchers = parse_matchers(reader)
+    rows_of_reader = Rows(matchers, None, Condition(matchers))
+    routes = [*report_routes(settings, lambda _: rows_of_reader), *report_files(settings, lambda _: rows_of_reader)]
+    client = TestClient(as_viewer(Starlette(routes=routes)))
+    page = client.get("/reports/").text
+    assert {number for number in (1, 2, 3) if f'href="/reports/{number}"' in page} == seen
+    for path in ("", "/page", "/notebook"):
+        assert {number for number in (1, 2, 3) if client.get(f"/reports/{number}{path}").status_code == 200} == seen

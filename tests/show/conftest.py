@@ -29,7 +29,8 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def client(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
     """The pages of the stage, without a network."""
-    app = Starlette(routes=routes(stage.context()))
+    context = stage.context()
+    app = Starlette(routes=routes(lambda _: context))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://workbench.test") as found:
         yield found

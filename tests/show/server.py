@@ -27,7 +27,8 @@ class Served:
     def start(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self.port = self._listener.getsockname()[1]
-        app = Starlette(routes=routes(self.stage.context()))
+        context = self.stage.context()
+        app = Starlette(routes=routes(lambda _: context))
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0))
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],), daemon=True)
         self._thread.start()

@@ -25,8 +25,8 @@ def moving() -> Stage:
 
 
 @pytest.fixture
-def updater(moving: Stage) -> RealTimeUpdater:
-    return RealTimeUpdater(moving.context())
+def updater() -> RealTimeUpdater:
+    return RealTimeUpdater()
 
 
 @pytest.fixture

@@ -267,7 +267,8 @@ async def test_alerts_that_cannot_be_read_are_an_alert(stage: Stage) -> None:
     def broken() -> list[dict[str, object]]:
         raise StoreError("the state is locked")
 
-    app = Starlette(routes=routes(stage.context(alerts=broken)))
+    context = stage.context(alerts=broken)
+    app = Starlette(routes=routes(lambda _: context))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
         (alert,) = (await client.get(f"{PAGE}/data")).json()["alerts"]
     assert alert["severity"] == "critical"
@@ -342,7 +343,8 @@ async def test_pages_and_data_are_compressed_where_the_client_takes_it(client: h
 
 async def test_unknown_and_faulty_dashboards_are_explained(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("title: Mine\nsection: []\n", encoding="utf-8")
-    app = Starlette(routes=routes(stage.context(dashboards_dirs=(tmp_path, SHIPPED_DASHBOARDS))))
+    context = stage.context(dashboards_dirs=(tmp_path, SHIPPED_DASHBOARDS))
+    app = Starlette(routes=routes(lambda _: context))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
         absent = await client.get("/live/absent")
         assert absent.status_code == 404
@@ -358,7 +360,8 @@ async def test_unknown_and_faulty_dashboards_are_explained(stage: Stage, tmp_pat
 
 async def test_own_dashboards_come_before_the_shipped_ones(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "overview.yaml").write_text("title: Ours\nsections: []\n", encoding="utf-8")
-    app = Starlette(routes=routes(stage.context(dashboards_dirs=(tmp_path, SHIPPED_DASHBOARDS))))
+    context = stage.context(dashboards_dirs=(tmp_path, SHIPPED_DASHBOARDS))
+    app = Starlette(routes=routes(lambda _: context))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
         assert "<h1>Ours</h1>" in (await client.get(PAGE)).text
 

@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_running(commands)
     _add_data(commands)
     _add_token(commands)
+    _add_rows(commands)
     return parser
 
 
@@ -92,6 +93,17 @@ def _add_token(commands: Any) -> None:
     _command(actions, "list", "tokens:list_", "list all tokens, without their secrets")
     revoke = _command(actions, "revoke", "tokens:revoke", "make a token invalid, everywhere within a second")
     revoke.add_argument("id", type=int, metavar="ID")
+
+
+def _add_rows(commands: Any) -> None:
+    rows = commands.add_parser("rows", help="limit the rows that a role or a user may see")
+    actions = rows.add_subparsers(title="actions", metavar="ACTION", required=True)
+    limit = _command(actions, "set", "rows:set_", "let a role or a user see only what meets label matchers")
+    limit.add_argument("subject", metavar="role:ROLE|user:NAME")
+    limit.add_argument("matchers", metavar="MATCHERS", help="as PromQL writes them: '{domain=~\"science|arts\"}'")
+    _command(actions, "list", "rows:list_", "list who sees what; who is not listed sees all rows")
+    remove = _command(actions, "remove", "rows:remove", "let a role or a user see all rows again")
+    remove.add_argument("subject", metavar="role:ROLE|user:NAME")
 
 
 def join_relative_times(argv: Sequence[str]) -> list[str]:

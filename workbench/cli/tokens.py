@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import sqlalchemy as sa
-
-from workbench import config
+from workbench.cli.state import opened_state
 from workbench.cli.values import parse_duration
 from workbench.errors import InputError
-from workbench.serve import home, people
-from workbench.store import state
+from workbench.serve import people
 
 
 def create(options: argparse.Namespace) -> int:
     """Print a new token."""
     seconds = round(parse_duration(options.expires, where="--expires")) if options.expires else None
-    with _engine(options) as engine:
+    with opened_state(options) as engine:
         print(people.create_token(engine, options.role, name=options.name, expires_seconds=seconds))
     return 0
 
@@ -28,7 +23,7 @@ def create(options: argparse.Namespace) -> int:
 def list_(options: argparse.Namespace) -> int:
     """Print all tokens."""
     now_us = time.time_ns() // 1000
-    with _engine(options) as engine:
+    with opened_state(options) as engine:
         tokens = people.list_tokens(engine)
     for token in tokens:
         if token["revoked_us"] is not None:
@@ -45,23 +40,12 @@ def list_(options: argparse.Namespace) -> int:
 
 def revoke(options: argparse.Namespace) -> int:
     """Revoke a token."""
-    with _engine(options) as engine:
+    with opened_state(options) as engine:
         revoked = people.revoke_tokens(engine, token_id=options.id)
     if not revoked:
         raise InputError(f"there is no valid token {options.id}", hint="`workbench token list` shows them.")
     print(f"token {options.id} is revoked")
     return 0
-
-
-@contextmanager
-def _engine(options: argparse.Namespace) -> Iterator[sa.Engine]:
-    settings = config.load(options.home)
-    home.make_home(settings)
-    engine = state.engine(settings)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _date(time_us: int) -> str:

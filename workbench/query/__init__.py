@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from workbench.query.api import error_response, prometheus_response
     from workbench.query.evaluate import instant, range_query
     from workbench.query.index import LabelIndex, label_index
+    from workbench.query.limited_view import limited
+    from workbench.query.matchers import Condition, Matchers, canonical, contains, matchers_text, parse_matchers
     from workbench.query.names import prometheus_labels
     from workbench.query.open import Workbench, open_workbench
     from workbench.query.promql import Matcher, parse
@@ -17,18 +19,25 @@ if TYPE_CHECKING:
     from workbench.query.times import duration_us, moment_us
 
 _HOMES = {
+    "Condition": "matchers",
     "LabelIndex": "index",
     "Matcher": "promql",
+    "Matchers": "matchers",
     "Result": "result",
     "Selection": "selection",
     "Workbench": "open",
+    "canonical": "matchers",
+    "contains": "matchers",
     "duration_us": "times",
     "error_response": "api",
     "instant": "evaluate",
     "label_index": "index",
+    "limited": "limited_view",
+    "matchers_text": "matchers",
     "moment_us": "times",
     "open_workbench": "open",
     "parse": "promql",
+    "parse_matchers": "matchers",
     "prometheus_labels": "names",
     "prometheus_response": "api",
     "range_query": "evaluate",
@@ -36,18 +45,25 @@ _HOMES = {
 }
 
 __all__ = [
+    "Condition",
     "LabelIndex",
     "Matcher",
+    "Matchers",
     "Result",
     "Selection",
     "Workbench",
+    "canonical",
+    "contains",
     "duration_us",
     "error_response",
     "instant",
     "label_index",
+    "limited",
+    "matchers_text",
     "moment_us",
     "open_workbench",
     "parse",
+    "parse_matchers",
     "prometheus_labels",
     "prometheus_response",
     "range_query",

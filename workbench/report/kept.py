@@ -38,6 +38,8 @@ class Report:
     finished_us: int | None
     folder: Path
     error: str
+    rows: str
+    """Label matchers of whoever published it: it was made of the rows that meet them."""
 
     @property
     def notebook(self) -> Path:
@@ -81,18 +83,21 @@ def get_report(number: int, *, settings: Settings) -> Report:
 
 
 @contextmanager
-def begun(settings: Settings, name: str, values: Mapping[str, Any], code_version: str) -> Iterator[Report]:
+def begun(
+    settings: Settings, name: str, values: Mapping[str, Any], code_version: str, rows: str = "{}"
+) -> Iterator[Report]:
     """Begin a report: its folder, its row and its pin are there while the body runs, and are finished after it.
 
     What the body raises makes it a failed one, and goes on. `values` are the parameters, `date` and `lake_version`
-    among them. The folder is locked meanwhile, so that others can tell a run that goes on from one that was killed.
+    among them; `rows` the label matchers of the publisher. The folder is locked meanwhile, so that others can tell a
+    run that goes on from one that was killed.
     """
     engine = state.engine(settings)
     folder = _new_folder(settings, name)
     with (folder / ".running").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            number = _begin(engine, folder, name, values, code_version)
+            number = _begin(engine, folder, name, values, code_version, rows)
         except Exception:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -114,7 +119,7 @@ def _new_folder(settings: Settings, name: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{name}-{stamp}-", dir=settings.reports_dir))  # 0700, no two alike
 
 
-def _begin(engine: sa.Engine, folder: Path, name: str, values: Mapping[str, Any], code_version: str) -> int:
+def _begin(engine: sa.Engine, folder: Path, name: str, values: Mapping[str, Any], code_version: str, rows: str) -> int:
     row = {
         "name": name,
         "date": values["date"],
@@ -124,6 +129,7 @@ def _begin(engine: sa.Engine, folder: Path, name: str, values: Mapping[str, Any]
         "status": "running",
         "started_us": time.time_ns() // 1000,
         "folder": folder.name,
+        "rows": rows,
     }
     with engine.begin() as connection:
         inserted = connection.execute(sa.insert(state.reports).values(row).returning(state.reports.c.id))
@@ -177,4 +183,5 @@ def _report(row: Any, settings: Settings) -> Report:
         row.finished_us,
         folder,
         row.error or "",
+        row.rows,
     )

@@ -47,11 +47,13 @@ def run_report(
     day: date | None = None,
     parameters: Mapping[str, Any] | None = None,
     lake_version: str = "",
+    rows: str = "{}",
 ) -> Report:
     """Run notebook `name` for one UTC day (default: today) and keep the result.
 
     Without `lake_version` everything received so far is sealed first, so that the version names all that the notebook
-    reads; the version is pinned as long as the report is kept. Raises ReportError when a cell fails (its output is
+    reads; the version is pinned as long as the report is kept. `rows` are the label matchers of its publisher: who may
+    not see all that they show will not be shown the report. Raises ReportError when a cell fails (its output is
     kept), when a parameter is not the notebook's and when there is no room to write; VersionGone.
     """
     file = notebook_file(name, settings)
@@ -67,7 +69,7 @@ def run_report(
             raise ReportError(f"parameter {key!r} is filled in by the run", hint="Use --date, --home, --lake-version.")
     values = {**given, "date": day.isoformat(), "home": str(settings.home), "lake_version": lake_version}
     try:
-        with _turn, begun(settings, name, values, code_version()) as report:
+        with _turn, begun(settings, name, values, code_version(), rows) as report:
             try:
                 _execute(file, report, given, values)
             except (ReportError, OSError):

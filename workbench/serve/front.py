@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,8 +22,8 @@ from starlette.routing import Route
 from workbench import log
 from workbench.alert import NotificationChannels
 from workbench.config import Settings
-from workbench.errors import StoreError
-from workbench.query import Result, instant, range_query
+from workbench.errors import Forbidden, StoreError
+from workbench.query import Condition, instant, range_query
 from workbench.serve import local_http, policy
 from workbench.serve.entrance import Entrance, to_route
 from workbench.serve.gate import CONTENT_POLICY, Address, Gate
@@ -37,10 +38,11 @@ from workbench.serve.people import Resolver
 from workbench.serve.process import Child, child_main
 from workbench.serve.query_api import query_routes
 from workbench.serve.report_pages import report_files, report_routes
+from workbench.serve.rows import VIEWS_MAX, Rows, RowsViews
 from workbench.serve.signin import SignIn
 from workbench.serve.windows_api import windows_routes
 from workbench.show import SHIPPED_DASHBOARDS, ShowContext, routes
-from workbench.store import Follower, open_view, state
+from workbench.store import Follower, View, open_view, state
 
 FOLLOW_EVERY_SECONDS = 0.05
 """How often the log's published end is looked at. A look costs microseconds; a sample is seen so much later at most."""
@@ -117,10 +119,12 @@ class Front:
         self._hub_ready = False
         self._troubles: Sequence[str] = ()
         self._answers = False
+        self._rows = RowsViews(view, engine)
+        self._contexts: dict[Rows, ShowContext] = {}
 
     def follow(self, stop: asyncio.Event) -> None:
         """Keep the view fresh until `stop`; the first query is ours, so that no visitor waits for kernels to load."""
-        self.evaluate_range("sum(rate(up[1m]))", 0, 60_000_000, 60_000_000)
+        range_query(self._view, "sum(rate(up[1m]))", 0, 60_000_000, 60_000_000, limits=self._settings.query)
         self._answers = True
         failing = False
         while not stop.is_set():
@@ -140,30 +144,46 @@ class Front:
 
     def notebooks(self) -> NotebookSite:
         """What the notebook origin serves, without the gate."""
-        return NotebookSite(proxies(self._settings), report_files(self._settings))
+        return NotebookSite(proxies(self._settings), report_files(self._settings, self.rows_of))
 
     def app(self, origins: Origins) -> Starlette:
         """The pages and the API, without the gate."""
-        context = ShowContext(
-            view=self._view,
-            evaluate_instant=self.evaluate_instant,
-            evaluate_range=self.evaluate_range,
-            alerts=self.alerts,
-            notices=self.notices,
-            demo_progress=self.demo_progress,
-            dashboards_dirs=(self._settings.home / "dashboards", SHIPPED_DASHBOARDS),
-            navigation=navigation,
-        )
         own = [
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
-            *query_routes(self._view, self._settings.query),
-            *windows_routes(self._view, self._settings),
-            *report_routes(self._settings),
+            *query_routes(self.view_of, self._settings.query),
+            *windows_routes(self.view_of, self._settings),
+            *report_routes(self._settings, self.rows_of),
             to_route(self._engine, origins),
         ]
-        return Starlette(routes=[*own, *routes(context)])
+        return Starlette(routes=[*own, *routes(self.context_of)])
+
+    def rows_of(self, request: Request) -> Rows:
+        """What whoever asks may see."""
+        return self._rows.of(request.state.person)
+
+    def view_of(self, request: Request) -> View:
+        """The data as whoever asks may see it."""
+        return self.rows_of(request).view
+
+    def context_of(self, request: Request) -> ShowContext:
+        """The same for pages; one for all who see the same rows, so that they share one evaluation."""
+        rows, limits = self.rows_of(request), self._settings.query
+        if rows not in self._contexts:
+            while len(self._contexts) >= VIEWS_MAX:
+                del self._contexts[next(iter(self._contexts))]
+            self._contexts[rows] = ShowContext(
+                view=rows.view,
+                evaluate_instant=partial(instant, rows.view, limits=limits),
+                evaluate_range=partial(range_query, rows.view, limits=limits),
+                alerts=partial(self.alerts, rows.condition),
+                notices=self.notices,
+                demo_progress=self.demo_progress,
+                dashboards_dirs=(self._settings.home / "dashboards", SHIPPED_DASHBOARDS),
+                navigation=navigation,
+            )
+        return self._contexts[rows]
 
     async def healthz(self, _: Request) -> Response:
         """200 as long as this process answers."""
@@ -176,23 +196,18 @@ class Front:
         ready = self._hub_ready and self._answers
         return JSONResponse({"hub": self._hub_ready, "front": self._answers}, 200 if ready else 503)
 
-    async def metrics(self, _: Request) -> Response:
-        """The hub's own counters in Prometheus' text format."""
+    async def metrics(self, request: Request) -> Response:
+        """The hub's own counters in Prometheus' text format, for those who may see all rows."""
+        if self.rows_of(request).matchers:
+            refused = Forbidden("these are not among your rows", where="/metrics", hint="PromQL has those that are.")
+            return JSONResponse(refused.as_dict(), refused.status)
         status, body = await local_http.get(self._settings.hub_socket, "/metrics")
         if status != 200:
             return JSONResponse(StoreError("the hub does not answer").as_dict(), 503)
         return Response(body, media_type=EXPOSITION)
 
-    def evaluate_instant(self, expr: str, time_us: int) -> Result:
-        """An instant query over what this process follows."""
-        return instant(self._view, expr, time_us, limits=self._settings.query)
-
-    def evaluate_range(self, expr: str, start_us: int, end_us: int, step_us: int) -> Result:
-        """A range query over what this process follows."""
-        return range_query(self._view, expr, start_us, end_us, step_us, limits=self._settings.query)
-
-    def alerts(self) -> Sequence[Mapping[str, Any]]:
-        """Pending and firing alerts, in the shape of Prometheus' alerts API; times are microseconds UTC."""
+    def alerts(self, condition: Condition) -> Sequence[Mapping[str, Any]]:
+        """Pending and firing alerts that are shown, in the shape of Prometheus' alerts API; times microseconds UTC."""
         query = sa.select(state.alert_states).where(state.alert_states.c.state.in_(("pending", "firing")))
         with self._engine.connect() as connection:
             return [
@@ -204,6 +219,7 @@ class Front:
                     "value": row.value,
                 }
                 for row in connection.execute(query)
+                if condition.shows_derived(row.labels)
             ]
 
     def notices(self) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -19,8 +20,8 @@ CONCURRENT = 4
 FORM = "application/x-www-form-urlencoded"
 
 
-def query_routes(view: View, limits: Query) -> list[Route]:
-    """The routes of the API, below `/api/v1/`."""
+def query_routes(view_of: Callable[[Request], View], limits: Query) -> list[Route]:
+    """The routes of the API, below `/api/v1/`; `view_of` gives the rows of whoever asks."""
     turn = asyncio.Semaphore(CONCURRENT)
 
     async def answer(request: Request) -> Response:
@@ -29,6 +30,7 @@ def query_routes(view: View, limits: Query) -> list[Route]:
         if request.method == "POST" and request.headers.get("content-type", "").startswith(FORM):
             # Of a parameter that stands in both, the form's counts: it comes last.
             parameters += parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
+        view = view_of(request)
         async with turn:
             status, body = await asyncio.to_thread(
                 prometheus_response, view, endpoint, parameters, now_us=time.time_ns() // 1000, limits=limits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,21 @@ from starlette.routing import Route
 
 from workbench.config import Settings
 from workbench.errors import ReportError
+from workbench.query import contains, parse_matchers
 from workbench.report import CONTENT_SECURITY_POLICY, Report, get_report, list_reports
 from workbench.serve.navigation import navigation
+from workbench.serve.rows import Rows
 from workbench.show import render_page
 
 FOLDER = Path(__file__).parent / "templates"
 TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True)
 
 
-def report_routes(settings: Settings) -> list[Route]:
+RowsOf = Callable[[Request], Rows]
+"""What whoever asks may see; a report made of rows beyond them is not there for him."""
+
+
+def report_routes(settings: Settings, rows_of: RowsOf) -> list[Route]:
     """`/reports/`, and of report N on the main origin: `/reports/N` (the frame) and `/reports/N/notebook`."""
 
     def shell(request: Request, title: str, template: str, **values: Any) -> HTMLResponse:
@@ -34,11 +41,13 @@ def report_routes(settings: Settings) -> list[Route]:
         return FileResponse(FOLDER / "reports.css", media_type="text/css", headers={"cache-control": "private"})
 
     async def listing(request: Request) -> Response:
-        reports = await asyncio.to_thread(list_reports, settings)
+        found = await asyncio.to_thread(list_reports, settings)
+        rows = rows_of(request)
+        reports = [report for report in found if shown(report, rows)]
         return shell(request, "Reports", "reports.html", reports=reports, when=when, took=took, called=called)
 
     async def frame(request: Request) -> Response:
-        report = await find_report(settings, request)
+        report = await find_report(settings, request, rows_of(request))
         if report is None:
             return missing(request)
         provenance = report.provenance() if report.provenance_file.is_file() else None
@@ -46,7 +55,7 @@ def report_routes(settings: Settings) -> list[Route]:
         return shell(request, title, "report.html", report=report, provenance=provenance, when=when, took=took)
 
     async def notebook(request: Request) -> Response:
-        report = await find_report(settings, request)
+        report = await find_report(settings, request, rows_of(request))
         if report is None or not report.notebook.is_file():
             return missing(request)
         return FileResponse(report.notebook, media_type="application/x-ipynb+json", filename=report.notebook.name)
@@ -63,11 +72,11 @@ def report_routes(settings: Settings) -> list[Route]:
     ]
 
 
-def report_files(settings: Settings) -> list[Route]:
+def report_files(settings: Settings, rows_of: RowsOf) -> list[Route]:
     """`/reports/N/page` on the notebook origin: what the notebook wrote, which the frame shows."""
 
     async def page(request: Request) -> Response:
-        report = await find_report(settings, request)
+        report = await find_report(settings, request, rows_of(request))
         if report is None or not report.html.is_file():
             return PlainTextResponse("That report is not kept.", 404)
         return FileResponse(
@@ -77,12 +86,18 @@ def report_files(settings: Settings) -> list[Route]:
     return [Route("/reports/{number:int}/page", page)]
 
 
-async def find_report(settings: Settings, request: Request) -> Report | None:
-    """The report that the address names, or None."""
+async def find_report(settings: Settings, request: Request, rows: Rows) -> Report | None:
+    """The report that the address names; None where there is none, or it shows more than these rows."""
     try:
-        return await asyncio.to_thread(get_report, request.path_params["number"], settings=settings)
+        report = await asyncio.to_thread(get_report, request.path_params["number"], settings=settings)
     except ReportError:
         return None
+    return report if shown(report, rows) else None
+
+
+def shown(report: Report, rows: Rows) -> bool:
+    """Whether a report may be shown to somebody: his rows contain those that it was made of."""
+    return contains(rows.matchers, parse_matchers(report.rows))
 
 
 def called(report: Report) -> str:

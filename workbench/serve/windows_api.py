@@ -7,7 +7,7 @@ rate, p50, p95, p99}; times are seconds UTC, `rate` is null for what is not a co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,12 +28,12 @@ SERIES_MAX = 1000
 FIELDS = ("count", "sum", "mean", "min", "max", "rate", "p50", "p95", "p99")
 
 
-def windows_routes(view: View, settings: Settings) -> list[Route]:
-    """The route of the API."""
+def windows_routes(view_of: Callable[[Request], View], settings: Settings) -> list[Route]:
+    """The route of the API; `view_of` gives the rows of whoever asks."""
 
     async def answer(request: Request) -> Response:
         try:
-            labels = await asyncio.to_thread(matched, view, request.query_params.getlist("match[]"))
+            labels = await asyncio.to_thread(matched, view_of(request), request.query_params.getlist("match[]"))
             data = await asked(settings, labels) if labels else []
             status, found = 200, orjson.dumps({"status": "success", "data": data})
         except WorkbenchError as error:
@@ -64,6 +64,8 @@ def matched(view: View, selectors: Sequence[str]) -> dict[int, dict[str, str]]:
             raise InputError(f"{text!r} is not a series selector", where="match[]")
         for row in index.select(node.matchers):
             entry = index.rows[row]
+            if entry.kind != "float":  # `target_info` stands for all series of its target, which may be hidden
+                continue
             found.update({int(series): dict(entry.labels) for series in entry.ids})
     if len(found) > SERIES_MAX:
         raise InputError(f"{len(found)} series match", where="match[]", hint=f"At most {SERIES_MAX} are answered.")

@@ -18,9 +18,11 @@ SHIPPED_DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
 Navigation = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShowContext:
     """All that the pages know of the rest of the workbench. Times are microseconds since 1970, UTC.
+
+    Viewers with one context share their evaluations; with two they share nothing.
 
     `view` is kept fresh by the server. `alerts` gives what Prometheus' alerts API gives: `labels`, `annotations`,
     `state`, `activeAt` (here microseconds, or ISO 8601). `notices` are sentences for the head of each page.

@@ -18,7 +18,6 @@ import prometheus_client
 
 from workbench import log
 from workbench.errors import Busy
-from workbench.show.context import ShowContext
 from workbench.show.filters import Filters
 from workbench.show.snapshot import Evaluator
 
@@ -66,8 +65,7 @@ class _Channel:
 class RealTimeUpdater:
     """Hands out streams of server-sent events, and evaluates once per tick for all of them."""
 
-    def __init__(self, context: ShowContext) -> None:
-        self._context = context
+    def __init__(self) -> None:
         self._channels: dict[tuple[Evaluator, Filters], _Channel] = {}
         self._run = uuid.uuid4().hex[:8]
         self._number = 0
@@ -126,9 +124,9 @@ class RealTimeUpdater:
         clock = asyncio.get_running_loop().time
         while True:
             started = clock()
-            seen_us = int(self._context.view.latest_us)
+            seen_us = int(evaluator.context.view.latest_us)
             try:
-                tick = await asyncio.to_thread(evaluator.tick, filters, self._context.now_us())
+                tick = await asyncio.to_thread(evaluator.tick, filters, evaluator.context.now_us())
             except Exception:
                 # The stream outlives one failed evaluation; viewers see the age of the data grow.
                 _log.exception("live evaluation failed", dashboard=evaluator.dashboard.name)
@@ -139,7 +137,7 @@ class RealTimeUpdater:
             took = clock() - started
             await asyncio.sleep(max(INTERVAL_SECONDS - took, REST * took))
             # Quiet sources do not make work; ages still have to grow, so once a second at the latest.
-            while int(self._context.view.latest_us) == seen_us and clock() - started < 1.0:
+            while int(evaluator.context.view.latest_us) == seen_us and clock() - started < 1.0:
                 await asyncio.sleep(POLL_SECONDS)
 
     def _publish(self, channel: _Channel, tick: dict[str, object]) -> None:

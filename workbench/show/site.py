@@ -29,11 +29,16 @@ from workbench.show.spec import load_dashboard
 FIRST_PAINT_BUDGET_SECONDS = 0.6
 KEPT_SECONDS = 1.0
 COMPRESS_FROM_BYTES = 1_000
+EVALUATORS_MAX = 256  # a dashboard for each choice of rows; the oldest goes, and is made again when asked for
 
 
-def routes(context: ShowContext) -> list[Route]:
+ContextOf = Callable[[Request], ShowContext]
+"""What a caller may see; one object for all who may see the same, another as soon as that changes."""
+
+
+def routes(context_of: ContextOf) -> list[Route]:
     """The pages, their data and their streams, and the built files."""
-    pages = _Pages(context)
+    pages = _Pages(context_of)
 
     async def home(_: Request) -> Response:
         return RedirectResponse("/live/overview", 307)
@@ -61,10 +66,10 @@ class _NoSuchDashboard(InputError):
 class _Pages:
     """Keeps the loaded dashboards and, for a second, their snapshots: twenty people opening a page cost one."""
 
-    def __init__(self, context: ShowContext) -> None:
-        self._context = context
-        self._updater = RealTimeUpdater(context)
-        self._evaluators: dict[str, tuple[tuple[Path, int], Evaluator]] = {}
+    def __init__(self, context_of: ContextOf) -> None:
+        self._context_of = context_of
+        self._updater = RealTimeUpdater()
+        self._evaluators: dict[tuple[str, ShowContext], tuple[tuple[Path, int], Evaluator]] = {}
         self._kept: dict[tuple[Evaluator, Filters], _Evaluation] = {}
 
     async def page(self, request: Request) -> Response:
@@ -79,7 +84,7 @@ class _Pages:
         evaluation = self._evaluation(evaluator, filters)
         await evaluation.wait(None if "wait" in request.query_params else FIRST_PAINT_BUDGET_SECONDS)
 
-        navigation = self._context.navigation(request)
+        navigation = evaluator.context.navigation(request)
 
         def run() -> _Packed:
             return _pack(self._render(evaluator, filters, faults, evaluation.seen(), navigation).encode())
@@ -119,6 +124,9 @@ class _Pages:
             try:
                 yield first
                 async for event in events:
+                    # Whose rows changed meanwhile is let go, and comes back to what he may see now.
+                    if self._context_of(request) is not evaluator.context:
+                        return
                     yield event
             finally:
                 await events.aclose()  # type: ignore[attr-defined]
@@ -134,7 +142,8 @@ class _Pages:
         snapshot: Mapping[str, Any],
         navigation: Navigation,
     ) -> str:
-        notices = [*faults, *self._context.notices()]
+        context = evaluator.context
+        notices = [*faults, *context.notices()]
         if not load_assets().urls:
             notices.append("The browser side is not built: run `python -m workbench.show.build`.")
         return render_dashboard(
@@ -143,7 +152,7 @@ class _Pages:
             snapshot,
             options=evaluator.options,
             notices=notices,
-            demo_progress=self._context.demo_progress(),
+            demo_progress=context.demo_progress(),
             navigation=navigation,
         )
 
@@ -152,34 +161,37 @@ class _Pages:
         key = (evaluator, filters)
         if key not in self._kept or self._kept[key].old():
             self._kept = {other: kept for other, kept in self._kept.items() if not kept.old()}
-            self._kept[key] = _Evaluation(evaluator, filters, self._context.now_us())
+            self._kept[key] = _Evaluation(evaluator, filters, evaluator.context.now_us())
         return self._kept[key]
 
     def _evaluator(self, request: Request) -> Evaluator:
-        name = str(request.path_params["name"])
-        paths = self._paths()
+        name, context = str(request.path_params["name"]), self._context_of(request)
+        paths = _paths(context)
         if name not in paths:
             raise _NoSuchDashboard(
                 "no dashboard of that name", hint=f"Known are: {', '.join(sorted(paths)) or 'none'}."
             )
         path = paths[name]
         stamp = (path, path.stat().st_mtime_ns)
-        known = self._evaluators.get(name)
+        known = self._evaluators.get((name, context))
         if known is None or known[0] != stamp:
             # Read here and not in a thread: a short file, and those who ask meanwhile must find the same evaluator.
-            known = self._evaluators[name] = (stamp, Evaluator(self._context, load_dashboard(path)))
+            while len(self._evaluators) >= EVALUATORS_MAX:
+                del self._evaluators[next(iter(self._evaluators))]
+            known = self._evaluators[name, context] = (stamp, Evaluator(context, load_dashboard(path)))
         return known[1]
-
-    def _paths(self) -> dict[str, Path]:
-        found: dict[str, Path] = {}
-        for folder in reversed(self._context.dashboards_dirs):
-            found.update({path.stem: path for path in sorted(folder.glob("*.yaml"))})
-        return found
 
     def _message(self, request: Request, title: str, paragraphs: list[str], status: int) -> Response:
         body = Markup("").join(Markup("<p class='words'>{}</p>").format(paragraph) for paragraph in paragraphs)
-        html = render_page(title, body, navigation=self._context.navigation(request))
+        html = render_page(title, body, navigation=self._context_of(request).navigation(request))
         return HTMLResponse(html, status, headers=_page_headers())
+
+
+def _paths(context: ShowContext) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in reversed(context.dashboards_dirs):
+        found.update({path.stem: path for path in sorted(folder.glob("*.yaml"))})
+    return found
 
 
 def _page_headers() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""State that changes in place: users, tokens, sessions and tickets, alerts, the outbox, reports, pins.
+"""State that changes in place: users, tokens, rows policies, sessions and tickets, alerts, the outbox, reports, pins.
 
 SQLite by default, through SQLAlchemy, with Alembic migrations beside this file. Times are integers: microseconds since
 1970 UTC (`_us`). Secrets are kept as SHA-256 digests only.
@@ -37,6 +37,14 @@ tokens = sa.Table(
     sa.Column("created_us", sa.BigInteger, nullable=False),
     sa.Column("expires_us", sa.BigInteger),
     sa.Column("revoked_us", sa.BigInteger),
+)
+
+rows_policies = sa.Table(
+    "rows_policies",
+    metadata,
+    sa.Column("subject", sa.String, primary_key=True),
+    sa.Column("matchers", sa.String, nullable=False),
+    sa.Column("changed_us", sa.BigInteger, nullable=False),
 )
 
 signin_links = sa.Table(
@@ -112,6 +120,7 @@ reports = sa.Table(
     sa.Column("finished_us", sa.BigInteger),
     sa.Column("folder", sa.String, nullable=False),
     sa.Column("error", sa.String),
+    sa.Column("rows", sa.String, nullable=False, server_default="{}"),
 )
 
 pins = sa.Table(

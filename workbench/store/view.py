@@ -54,7 +54,7 @@ class View:
         version: str | None = None,
         clock_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self.registry = SeriesRegistry()
+        self._registry = SeriesRegistry()
         self._settings = settings
         self._version = version
         self._clock_us = clock_us
@@ -66,6 +66,11 @@ class View:
         self._head = Head()
         self._warmer: threading.Thread | None = None
         self.reload()
+
+    @property
+    def registry(self) -> SeriesRegistry:
+        """The series that can be read."""
+        return self._registry
 
     @property
     def latest_us(self) -> int:
@@ -92,7 +97,7 @@ class View:
 
     def _load_series(self, sealed: int) -> bool:
         """Load the series that the lake holds up to segment `sealed`; False if the lake moved on meanwhile."""
-        self.registry.add(series_rows(_newest(self._lake.table("series", version=self._version), ("series",))))
+        self._registry.add(series_rows(_newest(self._lake.table("series", version=self._version), ("series",))))
         if self.sealed_segment != sealed:
             return False
         with self._guard:
@@ -154,7 +159,7 @@ class View:
                 self._unsealed.setdefault(kind, []).append(LogRows(segment, offset, firsts[kind]))
             head = self._head
         if "series" in batches and not registered:
-            self.registry.add(series_rows(batches["series"]))
+            self._registry.add(series_rows(batches["series"]))
         if "samples" in batches:
             head.add(*_float_rows(batches["samples"], pack_sequence(segment, firsts["samples"])))
 

@@ -1,0 +1,172 @@
+"""A view that shows only some rows: those of a person or a role, by label matchers.
+
+Series are shown by the labels that PromQL sees, each label set by itself: who may see `up` of a job need not see its
+`target_info`. Tables are shown by `row_fields`. What is hidden is as if nobody had ever sent it: no count, name, label
+value or absence tells of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.errors import Forbidden
+from workbench.query.index import limit_index
+from workbench.query.matchers import Condition, Matchers, canonical
+from workbench.query.names import label_set, prometheus_labels, target_info
+from workbench.query.promql import Matcher
+from workbench.query.row_fields import deciding_columns, rows_shown
+from workbench.query.samples import is_stale
+from workbench.schema import KINDS
+from workbench.store import Samples, Series, SeriesRegistry, View
+
+
+def limited(view: View, matchers: Sequence[Matcher]) -> View:
+    """The same view, showing only what meets all matchers; the view itself where there are none."""
+    return LimitedView(view, canonical(matchers)) if matchers else view
+
+
+class LimitedView(View):
+    """A view through another. Thread-safe; follows what that one takes in.
+
+    Two people with the same rows may share one; its label index is built once.
+    """
+
+    def __init__(self, view: View, matchers: Matchers) -> None:
+        # Not View.__init__: nothing is held here but what is shown, so that what is not overridden reads nothing.
+        self.matchers = matchers
+        self._view = view
+        self._condition = Condition(matchers)
+        self._shown = SeriesRegistry()
+        self._own: set[int] = set()
+        self._info_only: set[int] = set()
+        self._ids = (np.empty(0, np.int64), np.empty(0, np.int64))
+        self._seen = 0
+        self._taking = threading.Lock()
+        limit_index(self._shown, self._condition.shows)
+
+    @property
+    def registry(self) -> SeriesRegistry:
+        """The series that are shown, up to date."""
+        generation = self._view.registry.generation
+        if generation != self._seen:
+            with self._taking:
+                fresh = self._view.registry.since(self._seen)
+                self._shown.add([one for one in fresh if self._takes(one)])
+                self._ids = _sorted(self._own), _sorted(self._info_only)
+                self._seen = max(self._seen, generation)
+        return self._shown
+
+    @property
+    def latest_us(self) -> int:
+        """Time of the newest sample of all: how fresh the workbench is, which is nobody's row."""
+        return self._view.latest_us
+
+    @property
+    def lake_version(self) -> str:
+        """Id of the manifest that is read."""
+        return self._view.lake_version
+
+    @property
+    def sealed_segment(self) -> int:
+        """Highest log segment that the lake holds."""
+        return self._view.sealed_segment
+
+    def refresh(self) -> bool:
+        """Follow the log, where the view behind does."""
+        follow = getattr(self._view, "refresh", None)
+        return bool(follow()) if follow else False
+
+    def samples(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> Samples:
+        """As the view behind; a hidden series is there, and empty. One shown as `target_info` alone: ones."""
+        wanted = np.unique(np.asarray(ids, np.int64))
+        own, info_only = self._shown_ids()
+        shown = wanted[np.isin(wanted, own) | np.isin(wanted, info_only)]
+        more = {"version": version} if version is not None else {}
+        found = self._view.samples(shown, start_us, end_us, **more)
+        counts = np.zeros(len(wanted), np.int64)
+        counts[np.searchsorted(wanted, found.ids)] = np.diff(found.offsets)
+        masked = np.repeat(np.isin(found.ids, info_only), np.diff(found.offsets)) & ~is_stale(found.values)
+        values = np.where(masked, 1.0, found.values) if masked.any() else found.values
+        return Samples(wanted, np.concatenate(([0], np.cumsum(counts))), found.times_us, values)
+
+    def table(
+        self,
+        kind: str,
+        *,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        columns: Sequence[str] | None = None,
+        version: str | None = None,
+    ) -> pa.Table:
+        """As the view behind, without the rows that are hidden; all of `audit` is. Raises StoreError, VersionGone."""
+        if kind not in KINDS:
+            return self._view.table(kind, columns=columns)
+        names = list(columns) if columns is not None else KINDS[kind].schema.names
+        asked = [*names, *(name for name in _deciding(kind) if name not in names)]
+        rows = self._view.table(kind, start_us=start_us, end_us=end_us, columns=asked, version=version)
+        return rows.filter(pa.array(self._rows_shown(kind, rows))).select(names)
+
+    def files(self, kind: str, *, version: str | None = None) -> list[str]:
+        """Refused: a file holds everybody's rows. Raises Forbidden."""
+        raise Forbidden(
+            "files hold rows that are hidden from you", where=kind, hint="Ask for the table, or in PromQL or SQL."
+        )
+
+    def _rows_shown(self, kind: str, rows: pa.Table) -> np.ndarray:
+        if kind == "audit":
+            return np.zeros(rows.num_rows, bool)
+        if kind in ("series", "samples"):
+            own, _ = self._shown_ids()
+            found = pc.is_in(rows.column("series"), value_set=pa.array(own))
+            return found.to_numpy() if isinstance(found, pa.ChunkedArray) else found.to_numpy(zero_copy_only=False)
+        return rows_shown(kind, rows, self.matchers)
+
+    def _shown_ids(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of the series whose own labels are shown, and of those that are shown as `target_info` alone."""
+        assert self.registry is self._shown  # which takes in what is new
+        return self._ids
+
+    def _takes(self, series: Series) -> bool:
+        """Whether anything of a series is shown; takes note of what."""
+        own = self._condition.shows(label_set(prometheus_labels(series)))
+        info = target_info(series.identity.resource) if series.identity.convention == "otel" else None
+        as_info = info is not None and self._condition.shows(info)
+        if own:
+            self._own.add(series.id)
+        elif as_info:
+            self._info_only.add(series.id)
+        return own or as_info
+
+    def reload(self) -> None:
+        """Nothing: the view behind starts again by itself."""
+
+    def close(self) -> None:
+        """Nothing: the view behind is somebody else's too."""
+
+    def warm(self) -> None:
+        """Nothing: the view behind has the head."""
+
+    def lake_moved(self) -> bool:
+        """False: the view behind looks by itself."""
+        return False
+
+    def accept(
+        self, segment: int, offset: int, batches: Mapping[str, pa.RecordBatch], *, registered: bool = False
+    ) -> None:
+        """Refused: this view is read only. Raises Forbidden."""
+        raise Forbidden("rows are written to the view behind")
+
+
+def _deciding(kind: str) -> list[str]:
+    if kind in ("series", "samples"):
+        return ["series"]
+    return deciding_columns(kind) if kind != "audit" else []
+
+
+def _sorted(ids: set[int]) -> np.ndarray:
+    return np.sort(np.fromiter(ids, np.int64, len(ids)))

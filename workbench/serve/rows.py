@@ -1,0 +1,132 @@
+"""Rows policies: role or user -> label matchers, and the view of the data that a person gets.
+
+A policy says which rows its subject may see, as PromQL writes matchers: `{domain=~"science|arts"}`. Whoever has none
+sees all. Policies of one person (that of the role, that of the user) all have to hold. They are looked up at most once
+a second, so a change is felt everywhere within one.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from workbench.errors import InputError
+from workbench.query import Condition, Matchers, canonical, limited, matchers_text, parse_matchers
+from workbench.serve.people import ROLES, Person
+from workbench.store import View, state
+
+REMEMBERED_SECONDS = 0.9  # with the time that a request takes: felt within a second
+VIEWS_MAX = 32
+"""Different limits whose views are kept at once, each with the index of its series."""
+
+SUBJECTS = "a role (`role:viewer`) or a user (`user:NAME`)"
+
+
+def set_rows(engine: sa.Engine, subject: str, text: str, *, clock: Callable[[], float] = time.time) -> Matchers:
+    """Let a role or a user see only rows that meet matchers; replaces what was set. Raises InputError.
+
+    `subject` is `role:ROLE` or `user:NAME`.
+    """
+    matchers = parse_matchers(text)
+    if not matchers:
+        raise InputError("matchers without a condition limit nothing", where=text, hint="`workbench rows remove`.")
+    key = _key(engine, subject)
+    row = {"subject": key, "matchers": matchers_text(matchers), "changed_us": int(clock() * 1e6)}
+    with engine.begin() as connection:
+        connection.execute(sa.delete(state.rows_policies).where(state.rows_policies.c.subject == key))
+        connection.execute(sa.insert(state.rows_policies).values(row))
+    return matchers
+
+
+def remove_rows(engine: sa.Engine, subject: str) -> bool:
+    """Take the limit of a role or a user away; False if there was none. Raises InputError."""
+    key = _key(engine, subject)
+    with engine.begin() as connection:
+        done = connection.execute(sa.delete(state.rows_policies).where(state.rows_policies.c.subject == key))
+    return bool(done.rowcount)
+
+
+def list_rows(engine: sa.Engine) -> list[tuple[str, str]]:
+    """(`role:ROLE` or `user:NAME`, matchers) of every policy."""
+    users, policies = state.users, state.rows_policies
+    with engine.connect() as connection:
+        people = connection.execute(sa.select(users.c.id, users.c.name))
+        names = {f"user:{row.id}": f"user:{row.name}" for row in people}
+        rows = connection.execute(sa.select(policies.c.subject, policies.c.matchers).order_by(policies.c.subject))
+        return [(names.get(row.subject, row.subject), row.matchers) for row in rows]
+
+
+def rows_of(engine: sa.Engine, person: Person) -> Matchers:
+    """What the rows of a person have to meet; empty where nothing limits him."""
+    return _of(_policies(engine), person)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What people with one limit see: the same object for all of them, another as soon as the limit is changed.
+
+    `matchers` are empty where nothing is limited; `condition` asks them of labels (alerts are shown by it).
+    """
+
+    matchers: Matchers
+    view: View
+    condition: Condition
+
+
+class RowsViews:
+    """The rows of each person, over one view. Thread-safe."""
+
+    def __init__(self, view: View, engine: sa.Engine, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._view = view
+        self._engine = engine
+        self._monotonic = monotonic
+        self._guard = threading.Lock()
+        self._policies: dict[str, Matchers] = {}
+        self._read = -math.inf
+        self._kept: OrderedDict[Matchers, Rows] = OrderedDict()
+
+    def of(self, person: Person) -> Rows:
+        """What a person may see by the policies as they are, or were less than a second ago."""
+        with self._guard:
+            now = self._monotonic()
+            if now - self._read >= REMEMBERED_SECONDS:
+                # Reads SQLite (0.1 ms), at most once a second in a process.
+                self._policies, self._read = _policies(self._engine), now
+            matchers = _of(self._policies, person)
+            if matchers not in self._kept:
+                while len(self._kept) >= VIEWS_MAX:
+                    self._kept.popitem(last=False)
+                self._kept[matchers] = Rows(matchers, limited(self._view, matchers), Condition(matchers))
+            self._kept.move_to_end(matchers)
+            return self._kept[matchers]
+
+
+def _policies(engine: sa.Engine) -> dict[str, Matchers]:
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(state.rows_policies.c.subject, state.rows_policies.c.matchers))
+        return {row.subject: parse_matchers(row.matchers) for row in rows}
+
+
+def _of(policies: dict[str, Matchers], person: Person) -> Matchers:
+    found = (policies.get(f"role:{person.role}", ()), policies.get(person.id, ()))
+    return canonical(one for matchers in found for one in matchers)
+
+
+def _key(engine: sa.Engine, subject: str) -> str:
+    """`role:ROLE`, or `user:ID` of a user's name."""
+    kind, _, name = subject.partition(":")
+    if kind == "role" and name in ROLES:
+        return subject
+    if kind == "user":
+        with engine.connect() as connection:
+            number = connection.execute(sa.select(state.users.c.id).where(state.users.c.name == name)).scalar()
+        if number is not None:
+            return f"user:{number}"
+        raise InputError(f"there is no user {name!r}", where=subject)
+    raise InputError(f"{subject!r} is nobody", where="subject", hint=f"Name {SUBJECTS}. Roles: {', '.join(ROLES)}.")
