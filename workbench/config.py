@@ -109,6 +109,14 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class Mail:
+    """How reports are mailed: `server` is smtp://, smtps:// or smtp+starttls://, with user:password@ where needed."""
+
+    server: str = ""
+    sender: str = ""
+
+
+@dataclass(frozen=True)
 class Demo:
     """The simulated STREAM platform."""
 
@@ -129,6 +137,7 @@ class Settings:
     query: Query = Query()
     stream: Stream = Stream()
     alert: Alert = Alert()
+    mail: Mail = Mail()
     demo: Demo = Demo()
 
     @property

@@ -14,7 +14,7 @@ import pytest
 
 from workbench import config
 from workbench.report import notebook_file, run_report
-from workbench.report.run import SHIPPED
+from workbench.report.notebooks import SHIPPED
 from workbench.simulate import Incident, Platform, incidents
 from workbench.simulate.history import samples
 from workbench.simulate.identity import registration

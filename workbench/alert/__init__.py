@@ -1,5 +1,6 @@
 """Alerts: rules in Prometheus' format, their life as a pure function, a durable outbox, and the channels behind it."""
 
+from workbench.alert import job_watch
 from workbench.alert.cap_watch import cap_step
 from workbench.alert.engine import Alert, AlertRuleEngine, Change, step
 from workbench.alert.hub_watch import HubWatch, watch_step
@@ -22,6 +23,7 @@ __all__ = [
     "cap_step",
     "channel_id",
     "commit_changes",
+    "job_watch",
     "load_alerts",
     "load_rules",
     "rule_files",

@@ -6,7 +6,7 @@ import fcntl
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from workbench.report.provenance import Provenance
 from workbench.store import state
 
 KEEP = 30
-"""How many reports of one name are kept, failed ones included; each pins its lake version for as long."""
+"""How many reports of one name are kept unless its job says otherwise, failed ones included; each pins its version."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Report:
     error: str
     rows: str
     """Label matchers of whoever published it: it was made of the rows that meet them."""
+    run_id: int | None = None
 
     @property
     def notebook(self) -> Path:
@@ -84,20 +85,27 @@ def get_report(number: int, *, settings: Settings) -> Report:
 
 @contextmanager
 def begun(
-    settings: Settings, name: str, values: Mapping[str, Any], code_version: str, rows: str = "{}"
+    settings: Settings,
+    name: str,
+    values: Mapping[str, Any],
+    code_version: str,
+    *,
+    rows: str = "{}",
+    run_id: int | None = None,
+    keep: int = KEEP,
 ) -> Iterator[Report]:
     """Begin a report: its folder, its row and its pin are there while the body runs, and are finished after it.
 
     What the body raises makes it a failed one, and goes on. `values` are the parameters, `date` and `lake_version`
-    among them; `rows` the label matchers of the publisher. The folder is locked meanwhile, so that others can tell a
-    run that goes on from one that was killed.
+    among them, `rows` the label matchers of the publisher, `run_id` the run of a job that it belongs to. The folder is
+    locked meanwhile, so that others can tell a run that goes on from one that was killed.
     """
     engine = state.engine(settings)
     folder = _new_folder(settings, name)
     with (folder / ".running").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            number = _begin(engine, folder, name, values, code_version, rows)
+            number = _begin(engine, folder, name, values, code_version, rows=rows, run_id=run_id)
         except Exception:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -109,7 +117,7 @@ def begun(
             _finish(engine, number, "failed", what)
             raise
         finally:
-            _forget_old(engine, settings, name)
+            _forget_old(engine, settings, name, keep)
         _finish(engine, number, "done", None)
 
 
@@ -119,7 +127,9 @@ def _new_folder(settings: Settings, name: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{name}-{stamp}-", dir=settings.reports_dir))  # 0700, no two alike
 
 
-def _begin(engine: sa.Engine, folder: Path, name: str, values: Mapping[str, Any], code_version: str, rows: str) -> int:
+def _begin(
+    engine: sa.Engine, folder: Path, name: str, values: Mapping[str, Any], code_version: str, **ties: Any
+) -> int:
     row = {
         "name": name,
         "date": values["date"],
@@ -129,7 +139,7 @@ def _begin(engine: sa.Engine, folder: Path, name: str, values: Mapping[str, Any]
         "status": "running",
         "started_us": time.time_ns() // 1000,
         "folder": folder.name,
-        "rows": rows,
+        **ties,
     }
     with engine.begin() as connection:
         inserted = connection.execute(sa.insert(state.reports).values(row).returning(state.reports.c.id))
@@ -145,16 +155,45 @@ def _finish(engine: sa.Engine, number: int, status: str, error: str | None) -> N
         connection.execute(sa.update(state.reports).where(state.reports.c.id == number).values(values))
 
 
-def _forget_old(engine: sa.Engine, settings: Settings, name: str) -> None:
+def _forget_old(engine: sa.Engine, settings: Settings, name: str, keep: int) -> None:
     """Keep the newest reports of a name; a report that goes takes its pin and its folder along."""
     reports = state.reports
-    query = sa.select(reports).where(reports.c.name == name).order_by(reports.c.id.desc()).offset(KEEP).limit(1000)
-    with engine.begin() as connection:
+    query = sa.select(reports).where(reports.c.name == name).order_by(reports.c.id.desc()).offset(keep).limit(1000)
+    with engine.connect() as connection:
         old = [row for row in connection.execute(query) if not _is_held(settings.reports_dir / row.folder)]
-        for row in old:
+    _forget(engine, settings, old)
+
+
+def forget_unfinished(settings: Settings, run_id: int) -> None:
+    """Remove what a killed process left of the reports of a run: it is made anew, and must not stand there twice."""
+    engine = state.engine(settings)
+    query = sa.select(state.reports).where(state.reports.c.run_id == run_id, state.reports.c.status == "running")
+    with engine.connect() as connection:
+        left = [row for row in connection.execute(query) if not _is_held(settings.reports_dir / row.folder)]
+    _forget(engine, settings, left)
+    engine.dispose()
+
+
+def latest_report(settings: Settings, run_id: int) -> Report | None:
+    """The newest report of a run, if there is one: each attempt that began makes one."""
+    query = sa.select(state.reports).where(state.reports.c.run_id == run_id)
+    with state.engine(settings).connect() as connection:
+        row = connection.execute(query.order_by(state.reports.c.id.desc()).limit(1)).one_or_none()
+    return _report(row, settings) if row is not None else None
+
+
+def done_report(settings: Settings, run_id: int) -> Report | None:
+    """The finished report of a run, if there is one."""
+    found = latest_report(settings, run_id)
+    return found if found is not None and found.status == "done" else None
+
+
+def _forget(engine: sa.Engine, settings: Settings, rows: Sequence[Any]) -> None:
+    with engine.begin() as connection:
+        for row in rows:
             connection.execute(sa.delete(state.pins).where(state.pins.c.holder == f"report:{row.id}"))
-            connection.execute(sa.delete(reports).where(reports.c.id == row.id))
-    for row in old:
+            connection.execute(sa.delete(state.reports).where(state.reports.c.id == row.id))
+    for row in rows:
         shutil.rmtree(settings.reports_dir / row.folder, ignore_errors=True)
 
 
@@ -184,4 +223,5 @@ def _report(row: Any, settings: Settings) -> Report:
         folder,
         row.error or "",
         row.rows,
+        row.run_id,
     )

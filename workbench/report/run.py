@@ -14,30 +14,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from workbench.config import Settings
 from workbench.errors import ReportError
-from workbench.report.kept import Report, begun, get_report
+from workbench.report.kept import KEEP, Report, begun, get_report
+from workbench.report.limit import TimeLimit, last_cell, time_limit
+from workbench.report.notebooks import FILLED_IN, notebook_file
 from workbench.report.provenance import Provenance, code_version, figures_of, sha256
 from workbench.report.render import render_html, too_big
 from workbench.store import Lake, attach
 
-SHIPPED = Path(__file__).resolve().parent.parent.parent / "notebooks"
-FILLED_IN = ("date", "home", "lake_version")
-"""Parameters that a run sets itself."""
 MAX_NOTEBOOK_BYTES = 32 * 1024 * 1024
 """A notebook with more output is kept, but not rendered: no browser would show the page."""
 
 
 _turn = threading.Lock()  # papermill changes the working directory of the whole process
-
-
-def notebook_file(name: str, settings: Settings) -> Path:
-    """The notebook of that name: the user's own copy in the home, else the one we ship. Raises ReportError."""
-    places = (settings.home / "notebooks", SHIPPED)
-    known = {file.stem: file for place in reversed(places) for file in place.glob("*.ipynb") if file.is_file()}
-    # Only names that a listing gives: a path, or a link out of the folder, is none of them.
-    file = known.get(name)
-    if file is None or not file.resolve().is_relative_to(file.parent.resolve()):
-        raise ReportError(f"there is no notebook {name!r}", hint=f"There are: {', '.join(sorted(known))}.")
-    return file
 
 
 def run_report(
@@ -48,13 +36,18 @@ def run_report(
     parameters: Mapping[str, Any] | None = None,
     lake_version: str = "",
     rows: str = "{}",
+    timeout_seconds: float | None = None,
+    keep: int = KEEP,
+    run_id: int | None = None,
 ) -> Report:
     """Run notebook `name` for one UTC day (default: today) and keep the result.
 
     Without `lake_version` everything received so far is sealed first, so that the version names all that the notebook
-    reads; the version is pinned as long as the report is kept. `rows` are the label matchers of its publisher: who may
-    not see all that they show will not be shown the report. Raises ReportError when a cell fails (its output is
-    kept), when a parameter is not the notebook's and when there is no room to write; VersionGone.
+    reads; the version is pinned as long as the report is kept, and the newest `keep` of its name are. `rows` are the
+    label matchers of its publisher: who may not see all that they show will not be shown the report. After
+    `timeout_seconds` its kernel is ended. Raises ReportError when a cell fails or is not over by then (its output is
+    kept), when a parameter is not the notebook's and when there is no room to write; VersionGone. `run_id` ties the
+    report to the run of a job.
     """
     file = notebook_file(name, settings)
     if lake_version:
@@ -69,9 +62,10 @@ def run_report(
             raise ReportError(f"parameter {key!r} is filled in by the run", hint="Use --date, --home, --lake-version.")
     values = {**given, "date": day.isoformat(), "home": str(settings.home), "lake_version": lake_version}
     try:
-        with _turn, begun(settings, name, values, code_version(), rows) as report:
+        with _turn, begun(settings, name, values, code_version(), rows=rows, run_id=run_id, keep=keep) as report:
             try:
-                _execute(file, report, given, values)
+                with time_limit(timeout_seconds) as limit:
+                    _execute(file, report, given, values, limit)
             except (ReportError, OSError):
                 raise
             except Exception as error:  # whatever papermill or the notebook's format had against it
@@ -83,10 +77,11 @@ def run_report(
     return get_report(report.id, settings=settings)
 
 
-def _execute(file: Path, report: Report, given: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def _execute(file: Path, report: Report, given: Mapping[str, Any], values: Mapping[str, Any], limit: TimeLimit) -> None:
     """Run the notebook, write notebook, provenance and page; a failing cell is raised after they are written."""
     import nbformat
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     own = _own_parameters(file, given)
     failure: ReportError | None = None
@@ -108,6 +103,10 @@ def _execute(file: Path, report: Report, given: Mapping[str, Any], values: Mappi
             where=f"{file.name}, cell {error.cell_index + 1}",
             hint=f"The notebook with its output so far: {report.notebook}",
         )
+    except DeadKernelError:
+        cell = last_cell(nbformat.read(report.notebook, as_version=4))
+        what = f"not over within {limit.seconds:g} s" if limit.passed else "the kernel ended by itself (memory?)"
+        failure = ReportError(what, cell=cell, where=f"{file.name}, cell {cell}" if cell else file.name)
     executed = nbformat.read(report.notebook, as_version=4)
     provenance = Provenance(
         notebook=report.name,

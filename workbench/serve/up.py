@@ -51,6 +51,7 @@ def processes(settings: Settings, ports: Ports) -> list[Spec]:
         _ours("hub", ports, ("ingest",), hub_ready),
         _ours("front", ports, ("main", "notebook"), front_ready),
         _ours("keeper", ports, (), None),
+        _ours("jobs", ports, (), None),
         Spec("agent", ("-m", "workbench.serve.process", "--parent", str(os.getpid()), "workbench.collect")),
     ]
     if settings.demo.enabled:

@@ -121,7 +121,83 @@ reports = sa.Table(
     sa.Column("folder", sa.String, nullable=False),
     sa.Column("error", sa.String),
     sa.Column("rows", sa.String, nullable=False, server_default="{}"),
+    sa.Column("run_id", sa.Integer),
+    sa.Index("reports_of_run", "run_id"),
 )
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("changed_us", sa.BigInteger, nullable=False),
+    sa.Column("changed_by", sa.String, nullable=False),
+)
+
+job_runs = sa.Table(
+    "job_runs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String, nullable=False, unique=True),
+    sa.Column("job", sa.String, nullable=False),
+    sa.Column("cause", sa.String, nullable=False),
+    sa.Column("scheduled_us", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("due_us", sa.BigInteger, nullable=False),
+    sa.Column("requested_by", sa.String, nullable=False),
+    sa.Column("started_us", sa.BigInteger),
+    sa.Column("finished_us", sa.BigInteger),
+    sa.Column("report_id", sa.Integer),
+    sa.Column("cell", sa.Integer),
+    sa.Column("error", sa.String),
+    sa.Index("job_runs_of_job", "job", "id"),
+    sa.Index("job_runs_in_state", "state"),
+)
+
+mails = sa.Table(
+    "mails",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("dedup_key", sa.String, nullable=False, unique=True),
+    sa.Column("run_id", sa.Integer, nullable=False),
+    sa.Column("recipients", sa.JSON, nullable=False),
+    sa.Column("subject", sa.String, nullable=False),
+    sa.Column("message", sa.LargeBinary),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("created_us", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_attempt_us", sa.BigInteger, nullable=False),
+    sa.Column("sent_us", sa.BigInteger),
+    sa.Column("last_error", sa.String),
+    sa.Index("mails_in_state", "state"),
+)
+
+publications = sa.Table(
+    "publications",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("notebook_sha256", sa.String, nullable=False),
+    sa.Column("files", sa.JSON, nullable=False),
+    sa.Column("replaced", sa.JSON, nullable=False),
+    sa.Column("checks", sa.JSON, nullable=False),
+    sa.Column("published_by", sa.String, nullable=False),
+    sa.Column("created_us", sa.BigInteger, nullable=False),
+    sa.Column("decided_by", sa.String),
+    sa.Column("decided_us", sa.BigInteger),
+)
+
+schedule = sa.Table(
+    "schedule",
+    metadata,
+    sa.Column("id", sa.Unicode(191), primary_key=True),
+    sa.Column("next_run_time", sa.Float(25), index=True),
+    sa.Column("job_state", sa.LargeBinary, nullable=False),
+)
+"""The job store of APScheduler 3: its own layout, made here so that one schema has one history."""
 
 pins = sa.Table(
     "pins",

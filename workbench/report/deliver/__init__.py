@@ -1,0 +1,1 @@
+"""Delivery: a report as a mail and as a PDF."""

@@ -1,0 +1,172 @@
+"""The process `jobs`: decides when a job is due, and carries its runs out in child processes, one at a time.
+
+APScheduler keeps the next time of each job in our state, so a time that passed while nothing ran is noticed at the
+next start, and made up for once. It only queues runs; the loop here takes them, watches their processes, and sends the
+mails that they left. `workbench jobs run` does the same for one run where no workbench is running.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from workbench import log
+from workbench.config import Settings, ensure_private_dir
+from workbench.report import Job, Run, claim, get_run, job_files, read_jobs, requeue_abandoned, send_due
+from workbench.serve.process import child_main
+from workbench.serve.timetable import Timetable
+from workbench.store import state
+
+LOOK_SECONDS = 0.5
+"""How often the queue is looked at; a look costs a tenth of a millisecond."""
+RELOAD_SECONDS = 5.0
+GRACE_SECONDS = 30.0
+"""How much longer than its time limit a run's process may live: it ends its kernel and writes down what there is."""
+
+Clock = Callable[[], float]
+
+logger = log.get(__name__)
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = child_main("jobs").settings
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    lock = take_lock(settings)
+    while lock is None:  # `workbench jobs run` finishes what it began
+        if stop.wait(LOOK_SECONDS):
+            return
+        lock = take_lock(settings)
+    engine = state.engine(settings)
+    runner = Runner(settings, engine)
+    mails = threading.Thread(target=_send_mails, args=(settings, engine, stop), name="mails", daemon=True)
+    mails.start()
+    try:
+        runner.start()
+        while not stop.wait(LOOK_SECONDS):
+            try:
+                runner.look()
+            except sa.exc.SQLAlchemyError as error:
+                logger.error("state cannot be used", error=str(error))
+    finally:
+        runner.stop()
+        engine.dispose()
+        os.close(lock)
+
+
+def take_lock(settings: Settings) -> int | None:
+    """The descriptor that says that we run the jobs of this home; None while another process does."""
+    fd = os.open(ensure_private_dir(settings.state_dir) / "jobs.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+class Runner:
+    """The jobs of a home, their timetable, and the run that is under way."""
+
+    def __init__(self, settings: Settings, engine: sa.Engine, *, clock: Clock = time.time) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._clock = clock
+        self._timetable = Timetable(engine, clock)
+        self._jobs: dict[str, Job] = {}
+        self._read: dict[Path, int] = {}
+        self._reload_at = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run: Run | None = None
+        self._kill_at = 0.0
+
+    def start(self) -> None:
+        """Take up what a killed predecessor left, and begin to watch the clock."""
+        left = requeue_abandoned(self._engine)
+        if left:
+            logger.warning("runs of a killed process are begun anew", runs=left)
+        self._reload()
+        self._timetable.start(self._jobs)
+
+    def stop(self) -> None:
+        """End the run under way; it is begun anew at the next start."""
+        self._timetable.stop()
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            requeue_abandoned(self._engine)
+
+    def look(self) -> None:
+        """One round: what changed in the files, what ended, what is due."""
+        if time.monotonic() >= self._reload_at:
+            self._reload()
+            self._timetable.follow(self._jobs)
+        if self._process is not None and not self._ended():
+            return
+        run = claim(self._engine, int(self._clock() * 1e6))
+        if run is not None:
+            self._begin(run)
+
+    def _reload(self) -> None:
+        self._reload_at = time.monotonic() + RELOAD_SECONDS
+        files = job_files(self._settings)
+        found = {file: file.stat().st_mtime_ns for file in files if file.exists()}
+        if found == self._read and self._jobs:
+            return
+        self._read = found
+        self._jobs, faults = read_jobs(files, self._settings)
+        for fault in faults:
+            logger.error("fault in a schedule file", fault=str(fault))
+
+    def _begin(self, run: Run) -> None:
+        limit = self._jobs[run.job].timeout_seconds if run.job in self._jobs else 0
+        logger.info("run begins", job=run.job, run=run.id, attempt=run.attempt)
+        argv = ["-m", "workbench.serve.job_run", "--parent", str(os.getpid()), "--run", str(run.id)]
+        self._process = subprocess.Popen([sys.executable, *argv], stdin=subprocess.DEVNULL)
+        self._run, self._kill_at = run, time.monotonic() + limit + GRACE_SECONDS
+
+    def _ended(self) -> bool:
+        """Whether the process of the run is over; one that outlives its limit by too much is killed."""
+        assert self._process is not None
+        assert self._run is not None
+        code = self._process.poll()
+        if code is None and time.monotonic() < self._kill_at:
+            return False
+        if code is None:
+            self._process.kill()
+            self._process.wait()
+        now = get_run(self._engine, self._run.id)
+        if now is not None and now.state == "running" and now.attempt == self._run.attempt:
+            # Heavy to load, and needed only when something went wrong.
+            from workbench.report import give_up
+
+            why = "its process did not end within the time limit" if code is None else f"its process ended with {code}"
+            give_up(self._run, why, settings=self._settings, engine=self._engine)
+        self._process = self._run = None
+        return True
+
+
+def _send_mails(settings: Settings, engine: sa.Engine, stop: threading.Event) -> None:
+    while not stop.wait(LOOK_SECONDS * 2):
+        try:
+            send_due(engine, settings, time.time_ns() // 1000)
+        except sa.exc.SQLAlchemyError as error:
+            logger.error("outbox of mails cannot be used", error=str(error))
+
+
+if __name__ == "__main__":
+    main()
