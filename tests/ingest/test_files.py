@@ -56,7 +56,7 @@ def seconds(*moment: int) -> float:
 def test_long_csv_with_guessed_columns(tmp_path, settings):
     path = write(tmp_path / "load.csv", "timestamp,value,host\n2014-04-01 00:00:00,1.5,a\n2014-04-01T00:05:00Z,2,b\n")
     result = run(settings, path)
-    assert (result.samples, result.series, result.rejected) == (2, 2, 0)
+    assert (result.rows, result.series, result.rejected) == (2, 2, 0)
     assert contents(settings) == {
         "load{host=a}": [(seconds(2014, 4, 1), 1.5)],
         "load{host=b}": [(seconds(2014, 4, 1, 0, 5), 2.0)],
@@ -87,7 +87,7 @@ def test_row_numbers_need_a_step_and_a_start(tmp_path, settings):
         run(settings, path, {"t": "time", "f*": "value"})
     result = run(settings, path, {"t": "time:60s@2026-01-01T00:00:00Z", "f*": "value"})
     start = seconds(2026, 1, 1)
-    assert result.samples == 3
+    assert result.rows == 3
     assert contents(settings) == {
         "machines{column=f00,entity=m1}": [(start, 1.0), (start + 60, 2.0)],
         "machines{column=f01,entity=m1}": [(start, 3.0)],
@@ -128,7 +128,7 @@ def test_bad_rows_go_to_the_dead_letters_with_their_line(tmp_path, settings):
     ]
     path = write(tmp_path / "x.csv", "\n".join(lines) + "\n")
     result = run(settings, path)
-    assert (result.samples, result.rejected) == (3, 4)
+    assert (result.rows, result.rejected) == (3, 4)
     found = {row["where"]: (row["reason"], row["door"], row["count"]) for row in dead_letters(settings)}
     assert found == {
         f"{path}:3": ("bad_row", "import", 1),
@@ -142,13 +142,13 @@ def test_bad_rows_go_to_the_dead_letters_with_their_line(tmp_path, settings):
 
 
 def test_line_numbers_survive_blocks_and_skipped_lines(tmp_path, settings, monkeypatch):
-    monkeypatch.setattr("workbench.ingest.files.tables.CSV_BLOCK_BYTES", 2000)
+    monkeypatch.setattr("workbench.ingest.files.chunks.CSV_BLOCK_BYTES", 2000)
     rows = [
         "too,many,cells" if n % 100 == 50 else f"{1700000000 + n},{'x' if n % 100 == 70 else n}" for n in range(1000)
     ]
     path = write(tmp_path / "x.csv", "time,value\n" + "\n".join(rows) + "\n")
     result = run(settings, path)
-    assert (result.samples, result.rejected) == (980, 20)
+    assert (result.rows, result.rejected) == (980, 20)
     wanted = {n + 2 for n in range(1000) if n % 100 in (50, 70)}
     assert {int(row["where"].rsplit(":", 1)[1]) for row in dead_letters(settings)} == wanted
 
@@ -170,11 +170,11 @@ def test_an_import_goes_on_where_it_stopped(tmp_path, settings, monkeypatch):
     monkeypatch.setattr(load._Load, "take", real)
     shares = []
     result = run(settings, path, progress=lambda done, total, what: shares.append(done / total))
-    assert (result.samples, result.resumed) == (700, 3)
+    assert (result.rows, result.resumed) == (700, 3)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     again = run(settings, path)
-    assert (again.samples, again.resumed) == (0, 10)
+    assert (again.rows, again.resumed) == (0, 10)
     assert [value for _, value in contents(settings)["x{}"]] == list(range(1000))
 
 
@@ -207,7 +207,7 @@ def test_openmetrics_text(tmp_path, settings):
     path = tmp_path / "scrape.om.gz"
     path.write_bytes(gzip.compress(OPENMETRICS.encode()))
     result = run(settings, path)
-    assert (result.samples, result.rejected) == (5, 4)
+    assert (result.rows, result.rejected) == (5, 4)
     assert contents(settings) == {
         'http_requests_total{method=get,path=/a"b\\c}': [(1700000000, 1027.0)],
         "http_requests_total{method=post}": [(1700000000.5, 3.0)],
@@ -242,8 +242,8 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, settings, name, content
 def test_missing_files_and_other_kinds_are_refused(tmp_path, settings):
     with pytest.raises(InputError, match="no such file"):
         run(settings, tmp_path / "none.csv")
-    with pytest.raises(InputError, match="cannot be imported yet"):
-        run(settings, write(tmp_path / "x.csv", "time,value\n1700000000,1\n"), kind="events")
+    with pytest.raises(InputError, match="cannot be imported"):
+        run(settings, write(tmp_path / "x.csv", "time,value\n1700000000,1\n"), kind="audit")
 
 
 def data(path: str) -> Path:
@@ -274,7 +274,7 @@ def test_forecast_series_load(tmp_path, settings, name, since):
     path = tmp_path / f"{name}.parquet"
     frame.to_parquet(path)
     result = run(settings, path, {"unique_id": "name", "ds": "time", "y": "value"})
-    assert result.samples == frame["y"].notna().sum()
+    assert result.rows == frame["y"].notna().sum()
     assert len(contents(settings)) == frame["unique_id"].nunique()
 
 
@@ -285,7 +285,7 @@ def test_multivariate_files_load_whole(settings, name, step):
     result = run(settings, path, mapping)
     table = pq.read_table(path)
     columns = [c for c in table.column_names if c.startswith("f")]
-    assert result.samples == sum(len(table) - table[c].null_count for c in columns)
+    assert result.rows == sum(len(table) - table[c].null_count for c in columns)
     first = table.filter(pa.compute.equal(table["entity"], table["entity"][0]))
     first = first.filter(pa.compute.equal(first["part"], "train"))
     entity = first["entity"][0].as_py()

@@ -50,7 +50,7 @@ def import_(options: argparse.Namespace) -> int:
             progress=bar,
         )
     print(result)
-    return 1 if result.rejected and not result.samples else 0
+    return 1 if result.rejected and not result.rows else 0
 
 
 def query(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import workbench
 
 TIME_FLAGS = frozenset({"--time", "--start", "--end"})
+IMPORTED = ("samples", "events", "usage", "costs")
 ROLES = ("ingest", "viewer", "analyst", "operator", "admin")
 
 
@@ -57,9 +58,9 @@ def _add_running(commands: Any) -> None:
 
 
 def _add_data(commands: Any) -> None:
-    load = _command(commands, "import", "data:import_", "bring CSV, Parquet or OpenMetrics files into the lake")
+    load = _command(commands, "import", "data:import_", "bring files into the lake: CSV, Parquet, OpenMetrics, JSON")
     load.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    load.add_argument("--kind", default="samples", help="kind of table (default samples)")
+    load.add_argument("--kind", choices=IMPORTED, default="samples", help="kind of table (default samples)")
     load.add_argument(
         "--map", action="append", default=[], metavar="COLUMN=FIELD", help="which column of the file is which field"
     )

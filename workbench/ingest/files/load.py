@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from workbench.config import Settings
+from workbench.config import Ingest, Settings
 from workbench.errors import InputError
+from workbench.ingest.files.events import read_events
+from workbench.ingest.files.lines import COSTS, USAGE, read_lines
 from workbench.ingest.files.openmetrics import read_openmetrics
-from workbench.ingest.files.piece import BadRow, Piece
+from workbench.ingest.files.piece import BadRow, Piece, RecordPiece
 from workbench.ingest.files.tables import read_csv, read_parquet
 from workbench.ingest.identity_rules import check_identity
 from workbench.ingest.points import Rows
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 """Called with bytes done, bytes in all, and the name of the file under way."""
 
+IMPORTED = ("samples", "events", "usage", "costs")
+"""Kinds of tables that files can be imported into."""
+
 PLAN_VERSION = 1
 """Of how files are cut into pieces; part of a load's id, so that a new version never resumes an old plan."""
 
@@ -43,19 +48,24 @@ _COMPRESSED = (".gz", ".bz2", ".zst")
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import did. `resumed`: pieces that an earlier run had loaded already."""
+    """What an import did. `rows`: of the kind, as they were read; `resumed`: pieces that an earlier run had loaded.
 
+    `series` is 0 for kinds other than samples.
+    """
+
+    kind: str
     files: int
-    samples: int
+    rows: int
     series: int
     rejected: int
     resumed: int
     lake_version: str
 
     def __str__(self) -> str:
+        what = f"samples of {self.series} series" if self.kind == "samples" else f"rows of {self.kind}"
         bad = f", {self.rejected} bad rows (see table dead_letter)" if self.rejected else ""
         again = f", {self.resumed} pieces were there already" if self.resumed else ""
-        return f"imported {self.samples} samples of {self.series} series from {self.files} files{bad}{again}"
+        return f"imported {self.rows} {what} from {self.files} files{bad}{again}"
 
 
 def import_files(
@@ -66,20 +76,20 @@ def import_files(
     settings: Settings,
     progress: Progress | None = None,
 ) -> ImportResult:
-    """Bring CSV, Parquet or OpenMetrics text files into the lake, through the hub where one runs.
+    """Bring files into the lake, through the hub where one runs: CSV, Parquet, OpenMetrics text; JSON for events.
 
-    `mapping` says which column is what (`lay_out`); for OpenMetrics it must be empty. Any time is accepted. Running the
-    same import again loads only what is missing. Raises InputError (before anything is written where a file is missing
-    or its columns do not fit), Busy over `ingest.max_series`, StoreError.
+    `mapping` says which column is what (`lay_out`, `assign`); for OpenMetrics and JSON it must be empty. Any time is
+    accepted. Running the same import again loads only what is missing. Raises InputError (before anything is written
+    where a file is missing or its columns do not fit), Busy over `ingest.max_series`, StoreError.
     """
-    if kind != "samples":
-        raise InputError(f"{kind!r} cannot be imported yet", where="kind", hint="This version imports samples.")
+    if kind not in IMPORTED:
+        raise InputError(f"{kind!r} cannot be imported", where="kind", hint=f"Kinds: {', '.join(IMPORTED)}.")
     files = [Path(path) for path in paths]
     mapping = dict(mapping or {})
     for file in files:
         if not file.is_file():
             raise InputError("there is no such file", where=str(file))
-        next(_pieces(file, mapping), None)
+        next(_pieces(file, kind, mapping, settings.ingest), None)
     total = sum(file.stat().st_size for file in files)
     done = 0
     tally: Counter[str] = Counter()
@@ -88,7 +98,7 @@ def import_files(
         for file in files:
             size = file.stat().st_size
             load = _Load(writer, settings, file, _load_id(file, kind, mapping))
-            for number, piece in enumerate(_pieces(file, mapping), 1):
+            for number, piece in enumerate(_pieces(file, kind, mapping, settings.ingest), 1):
                 tally.update(load.take(number, piece))
                 if progress:
                     progress(done + round(size * piece.share), total, file.name)
@@ -97,10 +107,14 @@ def import_files(
             if progress:
                 progress(done, total, file.name)
         version = writer.seal()
-    return ImportResult(len(files), tally["samples"], len(series), tally["rejected"], tally["resumed"], version)
+    return ImportResult(kind, len(files), tally["rows"], len(series), tally["rejected"], tally["resumed"], version)
 
 
-def _pieces(file: Path, mapping: Mapping[str, str]) -> Iterator[Piece]:
+def _pieces(file: Path, kind: str, mapping: Mapping[str, str], limits: Ingest) -> Iterator[Piece | RecordPiece]:
+    if kind == "events":
+        return read_events(file, mapping, limits)
+    if kind != "samples":
+        return read_lines(file, USAGE if kind == "usage" else COSTS, mapping, limits.max_label_bytes)
     suffixes = [suffix for suffix in file.suffixes if suffix not in _COMPRESSED]
     suffix = suffixes[-1].lower() if suffixes else ""
     if suffix in (".parquet", ".pq"):
@@ -139,23 +153,28 @@ class _Load:
         self._source = f"import:{file.name}"
         self._ids: dict[Identity, int] = {}
 
-    def take(self, number: int, piece: Piece) -> dict[str, int]:
-        """Load a piece; counts of `samples`, `rejected` and `resumed`."""
+    def take(self, number: int, piece: Piece | RecordPiece) -> dict[str, int]:
+        """Load a piece; counts of `rows`, `rejected` and `resumed`."""
+        kind, batch, bad = (
+            (piece.kind, piece.batch, piece.bad) if isinstance(piece, RecordPiece) else self._samples(piece)
+        )
+        batches = {kind: batch}
+        if bad:
+            batches["dead_letter"] = self._dead_letters(bad)
+        if not self._writer.load(self._id, number, batches):
+            return {"resumed": 1}
+        SAMPLES.labels("import", "accepted", "").inc(batch.num_rows)
+        for reason, count in Counter(row.reason for row in bad).items():
+            SAMPLES.labels("import", "rejected", reason).inc(count)
+        return {"rows": batch.num_rows, "rejected": len(bad)}
+
+    def _samples(self, piece: Piece) -> tuple[str, pa.RecordBatch, list[BadRow]]:
+        """The rows of a piece whose series are registered, and the bad ones."""
         ids, bad = self._register(piece)
         ids_of_rows = ids[piece.series] if len(ids) else piece.series
         kept = np.flatnonzero(ids_of_rows > 0)
-        bad = [*piece.bad, *bad]
-        batches: dict[str, pa.RecordBatch] = {"samples": _batch(piece, ids_of_rows, kept)}
-        if bad:
-            batches["dead_letter"] = self._dead_letters(bad)
-        loaded = self._writer.load(self._id, number, batches)
         self.series.update(np.unique(ids_of_rows[kept]).tolist())
-        if not loaded:
-            return {"resumed": 1}
-        SAMPLES.labels("import", "accepted", "").inc(len(kept))
-        for reason, count in Counter(row.reason for row in bad).items():
-            SAMPLES.labels("import", "rejected", reason).inc(count)
-        return {"samples": len(kept), "rejected": len(bad)}
+        return "samples", _batch(piece, ids_of_rows, kept), [*piece.bad, *bad]
 
     def _register(self, piece: Piece) -> tuple[np.ndarray, list[BadRow]]:
         """Id of each member, 0 for one that is refused; and the rows of the refused."""

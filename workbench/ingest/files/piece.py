@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from workbench.ingest.points import Member
 
@@ -32,5 +33,15 @@ class Piece:
     times_us: np.ndarray
     values: np.ndarray
     lines: np.ndarray
+    bad: list[BadRow]
+    share: float
+
+
+@dataclass(frozen=True)
+class RecordPiece:
+    """Rows of a table other than samples, from a piece of a file: `batch` has the schema of `kind`."""
+
+    kind: str
+    batch: pa.RecordBatch
     bad: list[BadRow]
     share: float

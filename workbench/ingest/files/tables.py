@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pv
-import pyarrow.parquet as pq
 
-from workbench.errors import InputError
+from workbench.ingest.files.chunks import Chunk, csv_chunks, parquet_chunks, parquet_schema
 from workbench.ingest.files.mapping import Layout, lay_out
-from workbench.ingest.files.piece import BadRow, Piece
+from workbench.ingest.files.piece import Piece
 from workbench.ingest.files.times import times_us
 from workbench.ingest.points import Member
 from workbench.store import Identity
@@ -23,81 +19,26 @@ from workbench.store import Identity
 PIECE_SAMPLES = 2**19
 """Samples a piece aims at: enough for good Parquet row groups, small enough to hold several in memory."""
 
-MAX_HEADER_BYTES = 2**20
-CSV_BLOCK_BYTES = 8 * 2**20
 _NOT_A_NUMBER = frozenset({"nan", "na", "n/a", "null", "none", ""})
 
 
 def read_parquet(path: Path, mapping: Mapping[str, str]) -> Iterator[Piece]:
     """Pieces of a Parquet file. Lines are rows, from 1. Raises InputError."""
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"not a Parquet file: {error}", where=str(path)) from error
-    schema = file.schema_arrow
+    schema = parquet_schema(path)
     text = frozenset(f.name for f in schema if not (_is_number(f.type) or pa.types.is_temporal(f.type)))
     layout = lay_out(schema.names, text, mapping, where=str(path))
     columns = [layout.time.column, *layout.values, *layout.labels, *([layout.name] if layout.name else [])]
-    done, total = 0, file.metadata.num_rows
-    for batch in file.iter_batches(max(1, PIECE_SAMPLES // len(layout.values)), columns=list(dict.fromkeys(columns))):
-        lines = np.arange(done + 1, done + 1 + batch.num_rows)
-        done += batch.num_rows
-        yield _piece(pa.Table.from_batches([batch]), layout, lines, [], done / total, path)
+    rows = max(1, PIECE_SAMPLES // len(layout.values))
+    for chunk in parquet_chunks(path, rows, columns=list(dict.fromkeys(columns))):
+        yield _piece(chunk, layout, path)
 
 
 def read_csv(path: Path, mapping: Mapping[str, str]) -> Iterator[Piece]:
     """Pieces of a CSV file with a header, plain or compressed (.gz, .bz2, .zst). Raises InputError."""
-    bad: list[BadRow] = []
-
-    def skip(row: pv.InvalidRow) -> str:
-        text = row.text or ""
-        if text.strip():
-            bad.append(BadRow(row.number or 0, f"{row.actual_columns} columns, not {row.expected_columns}", text))
-        skipped.append(row.number or 0)
-        return "skip"
-
-    skipped: list[int] = []
-    header = _header(path)
-    # All columns as text: a type guessed from the first block would fail on the first odd value of a later one.
-    convert = pv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
-    parse = pv.ParseOptions(invalid_row_handler=skip, ignore_empty_lines=False)
-    read = pv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES)  # else rows have no numbers
     layout: Layout | None = None
-    line, taken, size = 2, 0, max(1, path.stat().st_size)
-    try:
-        with (
-            pa.input_stream(str(path), compression="detect") as stream,
-            pv.open_csv(stream, read, parse, convert) as reader,
-        ):
-            for batch in reader:
-                table = pa.Table.from_batches([batch])
-                layout = layout or lay_out(header, _text_columns(table), mapping, where=str(path))
-                lines, line = _lines(line, batch.num_rows, skipped)
-                taken += batch.nbytes
-                yield _piece(table, layout, lines, bad, min(0.99, taken / size), path)
-                bad = []
-    except pa.ArrowInvalid as error:
-        raise InputError(f"not readable as CSV: {error}", where=str(path)) from error
-
-
-def _header(path: Path) -> list[str]:
-    try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            beginning = stream.read(MAX_HEADER_BYTES).decode("utf-8-sig", "replace")
-        names = next(csv.reader(io.StringIO(beginning)))
-    except (OSError, csv.Error, StopIteration) as error:
-        raise InputError("not readable as CSV: it has no header", where=str(path)) from error
-    if len(set(names)) != len(names):
-        raise InputError("a column is named twice", where=f"{path}:1")
-    return names
-
-
-def _lines(first: int, count: int, skipped: list[int]) -> tuple[np.ndarray, int]:
-    """Line of each of `count` rows from `first` on, leaving out those skipped; and where the next ones begin."""
-    left_out = sorted(n for n in skipped if n >= first)
-    lines = np.arange(first, first + count + len(left_out))
-    lines = lines[~np.isin(lines, left_out)][:count]
-    return lines, int(lines[-1]) + 1 if count else first
+    for chunk in csv_chunks(path):
+        layout = layout or lay_out(chunk.table.column_names, _text_columns(chunk.table), mapping, where=str(path))
+        yield _piece(chunk, layout, path)
 
 
 def _text_columns(table: pa.Table) -> frozenset[str]:
@@ -126,19 +67,20 @@ def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
-def _piece(table: pa.Table, layout: Layout, lines: np.ndarray, bad: list[BadRow], share: float, path: Path) -> Piece:
+def _piece(chunk: Chunk, layout: Layout, path: Path) -> Piece:
+    table, lines = chunk.table, chunk.lines
     times, good = times_us(table[layout.time.column], layout.time, where=str(path))
-    bad = bad + _bad_rows(table, lines, ~good, f"{layout.time.column} is no time")
+    bad = chunk.bad + chunk.bad_rows(~good, f"{layout.time.column} is no time")
     groups, rows_of_group = _groups(table, layout)
     parts = []
     for number, column in enumerate(layout.values):
         values, known, empty = _values(table[column])
-        bad += _bad_rows(table, lines, good & ~known, f"{column} is no number")
+        bad += chunk.bad_rows(good & ~known, f"{column} is no number")
         kept = np.flatnonzero(good & known & ~empty)
         parts.append((groups[kept] * len(layout.values) + number, times[kept], values[kept], lines[kept]))
     members = [_member(table, int(row), layout, column, path) for row in rows_of_group for column in layout.values]
     series, kept_times, kept_values, kept_lines = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Piece(members, series, kept_times, kept_values, kept_lines, bad, share)
+    return Piece(members, series, kept_times, kept_values, kept_lines, bad, chunk.share)
 
 
 def _groups(table: pa.Table, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
@@ -170,12 +112,3 @@ def _values(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, np.ndarray
         valid = column.is_valid().to_numpy()
         return column.cast(pa.float64(), safe=False).to_numpy(), np.ones(len(valid), bool), ~valid
     return _parse_numbers(column.to_pandas())
-
-
-def _bad_rows(table: pa.Table, lines: np.ndarray, mask: np.ndarray, message: str) -> list[BadRow]:
-    found = []
-    for row in np.flatnonzero(mask).tolist():
-        text = ",".join(str(value) for value in table.slice(row, 1).to_pylist()[0].values())
-        if text.strip(","):  # a blank line is no row
-            found.append(BadRow(int(lines[row]), message, text))
-    return found
