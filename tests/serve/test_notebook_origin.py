@@ -28,9 +28,9 @@ from workbench.serve.entrance import Entrance, to_route
 from workbench.serve.gate import Address, Gate
 from workbench.serve.listen import Listener, listen, unix_socket
 from workbench.serve.notebooks import OPEN_TREES, NotebookSite, content_policy
-from workbench.serve.on_demand import spec
+from workbench.serve.on_demand import Upstream, spec
 from workbench.serve.origins import local_origins
-from workbench.serve.proxy import Proxy, Upstream
+from workbench.serve.proxy import Proxy
 from workbench.serve.signin import SignIn
 from workbench.store import state
 

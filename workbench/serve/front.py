@@ -31,8 +31,7 @@ from workbench.serve.hub_socket import EXPOSITION
 from workbench.serve.hub_watch import watch_hub
 from workbench.serve.listen import Listener, listen, stop_on_signals
 from workbench.serve.navigation import navigation
-from workbench.serve.notebooks import OPEN_TREES, NotebookSite, content_policy
-from workbench.serve.on_demand import proxies
+from workbench.serve.notebooks import OPEN_TREES, NotebookSite, content_policy, proxies
 from workbench.serve.origins import Origins, local_origins
 from workbench.serve.people import Resolver
 from workbench.serve.process import Child, child_main

@@ -8,6 +8,8 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
+from workbench.config import Settings
+from workbench.serve.on_demand import Upstream, boards_upstream, lab_upstream, start
 from workbench.serve.origins import Origins
 from workbench.serve.proxy import Proxy
 
@@ -30,6 +32,25 @@ class NotebookSite:
                 await proxy(scope, receive, send)
                 return
         await self._routes(scope, receive, send)
+
+
+def proxies(settings: Settings) -> dict[str, Proxy]:
+    """The ASGI app for each tree of the notebook origin, by its prefix."""
+    return {
+        "/ops": Proxy(
+            "The operations view",
+            lambda _: Upstream(socket=settings.runtime_dir / "ops.sock"),
+            lambda _: start(settings, "ops"),
+        ),
+        "/boards": Proxy(
+            "The interactive board", lambda _: boards_upstream(settings), lambda _: start(settings, "boards")
+        ),
+        "/lab": Proxy(
+            "JupyterLab",
+            lambda person: lab_upstream(settings, person),
+            lambda person: start(settings, "lab", person=person.id, role=person.role),
+        ),
+    }
 
 
 def content_policy(origins: Origins) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from workbench.serve import local_http
 from workbench.serve.children import Spec
 from workbench.serve.control import ask_to_start
 from workbench.serve.people import Person
-from workbench.serve.proxy import Proxy, Upstream
 
 OPS_BYTES = 1536 * 2**20
 BOARDS_BYTES = 768 * 2**20
@@ -23,23 +23,17 @@ PERSON = re.compile(r"user:[0-9]{1,12}")
 ROLE = re.compile(r"[a-z]{1,20}")
 
 
-def proxies(settings: Settings) -> dict[str, Proxy]:
-    """The ASGI app for each tree of the notebook origin, by its prefix."""
-    return {
-        "/ops": Proxy(
-            "The operations view",
-            lambda _: Upstream(socket=settings.runtime_dir / "ops.sock"),
-            lambda _: _start(settings, "ops"),
-        ),
-        "/boards": Proxy(
-            "The interactive board", lambda _: boards_upstream(settings), lambda _: _start(settings, "boards")
-        ),
-        "/lab": Proxy(
-            "JupyterLab",
-            lambda person: lab_upstream(settings, person),
-            lambda person: _start(settings, "lab", person=person.id, role=person.role),
-        ),
-    }
+@dataclass(frozen=True)
+class Upstream:
+    """Where a server listens: a unix socket, or a port of 127.0.0.1; `token` is its secret, `authorization`'s value."""
+
+    socket: Path | None = None
+    port: int = 0
+    token: str = ""
+
+    def usable(self) -> bool:
+        """Whether there is an address at all."""
+        return self.port > 0 or (self.socket is not None and self.socket.exists())
 
 
 def spec(settings: Settings, question: Mapping[str, Any]) -> Spec:
@@ -99,7 +93,8 @@ def _spec(name: str, arguments: tuple[str, ...], locate: Any, memory_bytes: int,
     return Spec(name + suffix, argv, ready=ready, on_demand=True, memory_bytes=memory_bytes)
 
 
-async def _start(settings: Settings, name: str, **arguments: str) -> str:
+async def start(settings: Settings, name: str, **arguments: str) -> str:
+    """Have the supervisor start a process; what is wrong where it cannot be, for people ("" otherwise)."""
     answer = await ask_to_start(settings, name, **arguments)
     if "error" in answer:
         return f"It cannot be started: {answer['error']}."

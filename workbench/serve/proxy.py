@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import html
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from workbench import log
 from workbench.errors import Busy, StoreError, WorkbenchError
 from workbench.serve.headers import Headers
+from workbench.serve.on_demand import Upstream
 from workbench.serve.people import Person
 
 HOP = frozenset(
@@ -34,19 +34,6 @@ CONNECT_SECONDS = 2.0
 RETRY_SECONDS = 1
 
 _log = log.get(__name__)
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """Where a server listens: a unix socket, or a port of 127.0.0.1; `token` is its secret, `authorization`'s value."""
-
-    socket: Path | None = None
-    port: int = 0
-    token: str = ""
-
-    def usable(self) -> bool:
-        """Whether there is an address at all."""
-        return self.port > 0 or (self.socket is not None and self.socket.exists())
 
 
 Locate = Callable[[Person], Upstream]
