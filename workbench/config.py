@@ -161,6 +161,11 @@ class Settings:
         return self.home / "reports"
 
     @property
+    def snapshots_dir(self) -> Path:
+        """Where the snapshots of the boards are kept."""
+        return self.home / "snapshots"
+
+    @property
     def state_url(self) -> str:
         """SQLAlchemy URL of the relational state."""
         return f"sqlite:///{self.state_dir / 'state.db'}"

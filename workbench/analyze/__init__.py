@@ -12,14 +12,17 @@ from workbench.analyze.daily import (
     say_value,
     usual_day,
 )
+from workbench.analyze.days_ahead import Outlook, outlook
 
 __all__ = [
     "SLOTS",
     "Comparison",
+    "Outlook",
     "Unusual",
     "Usual",
     "compare_days",
     "find_unusual",
+    "outlook",
     "say_change",
     "say_hours",
     "say_value",

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.report.board import board_style, snapshot_policy
     from workbench.report.deliver.outbox import send_due
     from workbench.report.deliver.pdf import report_pdf
     from workbench.report.display import line_chart, show_figures, table
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from workbench.report.provenance import FIGURES_TYPE, Provenance
     from workbench.report.render import CONTENT_SECURITY_POLICY, render_html
     from workbench.report.run import run_report
+    from workbench.report.snapshot import board_about, board_notebooks, render_snapshot
+    from workbench.report.snapshots import Snapshot, get_snapshot, list_snapshots, live_dir
+    from workbench.report.tiles import Kpi, Live, daily_chart, facts, heading, kpis
 
 # What runs notebooks loads numpy, Arrow and the lake; the scheduler, which waits most of its life, needs none of it.
 _HOMES = {
@@ -34,32 +38,47 @@ _HOMES = {
     "FIGURES_TYPE": "provenance",
     "Fault": "jobs.located",
     "Job": "jobs.files",
+    "Kpi": "tiles",
+    "Live": "tiles",
     "Provenance": "provenance",
     "Report": "kept",
     "Run": "jobs.runs",
+    "Snapshot": "snapshots",
+    "board_about": "snapshot",
+    "board_notebooks": "snapshot",
+    "board_style": "board",
     "claim": "jobs.runs",
+    "daily_chart": "tiles",
     "disabled_jobs": "jobs.runs",
     "enqueue": "jobs.runs",
+    "facts": "tiles",
     "get_report": "kept",
     "get_run": "jobs.runs",
+    "get_snapshot": "snapshots",
     "give_up": "jobs.execute",
+    "heading": "tiles",
     "job_files": "jobs.files",
+    "kpis": "tiles",
     "last_runs": "jobs.runs",
     "line_chart": "display",
     "list_reports": "kept",
     "list_runs": "jobs.runs",
+    "list_snapshots": "snapshots",
+    "live_dir": "snapshots",
     "load_jobs": "jobs.files",
     "next_time": "jobs.cron",
     "notebook_file": "notebooks",
     "parse_cron": "jobs.cron",
     "read_jobs": "jobs.files",
     "render_html": "render",
+    "render_snapshot": "snapshot",
     "report_pdf": "deliver.pdf",
     "requeue_abandoned": "jobs.runs",
     "run_job": "jobs.execute",
     "run_report": "run",
     "send_due": "deliver.outbox",
     "show_figures": "display",
+    "snapshot_policy": "board",
     "switch": "jobs.runs",
     "table": "display",
 }
@@ -80,32 +99,47 @@ __all__ = [
     "FIGURES_TYPE",
     "Fault",
     "Job",
+    "Kpi",
+    "Live",
     "Provenance",
     "Report",
     "Run",
+    "Snapshot",
+    "board_about",
+    "board_notebooks",
+    "board_style",
     "claim",
+    "daily_chart",
     "disabled_jobs",
     "enqueue",
+    "facts",
     "get_report",
     "get_run",
+    "get_snapshot",
     "give_up",
+    "heading",
     "job_files",
+    "kpis",
     "last_runs",
     "line_chart",
     "list_reports",
     "list_runs",
+    "list_snapshots",
+    "live_dir",
     "load_jobs",
     "next_time",
     "notebook_file",
     "parse_cron",
     "read_jobs",
     "render_html",
+    "render_snapshot",
     "report_pdf",
     "requeue_abandoned",
     "run_job",
     "run_report",
     "send_due",
     "show_figures",
+    "snapshot_policy",
     "switch",
     "table",
 ]

@@ -83,7 +83,7 @@ def _execute(file: Path, report: Report, given: Mapping[str, Any], values: Mappi
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    own = _own_parameters(file, given)
+    own = own_parameters(file, given)
     failure: ReportError | None = None
     try:
         papermill.execute_notebook(
@@ -126,7 +126,7 @@ def _execute(file: Path, report: Report, given: Mapping[str, Any], values: Mappi
         raise failure
 
 
-def _own_parameters(file: Path, given: Mapping[str, Any]) -> set[str]:
+def own_parameters(file: Path, given: Mapping[str, Any]) -> set[str]:
     """Names in the cell of parameters. Raises ReportError where there is no such cell, or a given one is not in it."""
     import nbformat
 

@@ -14,7 +14,7 @@ from typing import Any
 from workbench.config import ENV_PREFIX, Settings, ensure_private_dir
 from workbench.errors import ConfigError
 
-FOLDERS = ("state", "notebooks", "dashboards", "scheduled", "rules", "reports")
+FOLDERS = ("state", "notebooks", "dashboards", "scheduled", "rules", "reports", "snapshots")
 """What `up` makes; log, lake and index belong to the store, which looks whether they were there before."""
 
 CACHES = {

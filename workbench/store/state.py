@@ -1,4 +1,4 @@
-"""State that changes in place: users, tokens, rows policies, sessions and tickets, alerts, the outbox, reports, pins.
+"""State that changes in place: users, tokens, rows policies, sessions and tickets, alerts, the outbox, reports, snapshots, pins.
 
 SQLite by default, through SQLAlchemy, with Alembic migrations beside this file. Times are integers: microseconds since
 1970 UTC (`_us`). Secrets are kept as SHA-256 digests only.
@@ -205,6 +205,21 @@ pins = sa.Table(
     sa.Column("lake_version", sa.String, primary_key=True),
     sa.Column("holder", sa.String, primary_key=True),
     sa.Column("created_us", sa.BigInteger, nullable=False),
+)
+
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("title", sa.String, nullable=False),
+    sa.Column("description", sa.String, nullable=False),
+    sa.Column("interactive", sa.Boolean, nullable=False),
+    sa.Column("folder", sa.String),
+    sa.Column("provenance", sa.JSON),
+    sa.Column("executed_us", sa.BigInteger),
+    sa.Column("live", sa.JSON, nullable=False),
+    sa.Column("failed_us", sa.BigInteger),
+    sa.Column("error", sa.String),
 )
 
 MIGRATIONS = Path(__file__).parent / "migrations"

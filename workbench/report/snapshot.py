@@ -1,0 +1,95 @@
+"""A board's snapshot: its notebook run on a named lake version, as a page that opens at once, put in place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workbench.config import Settings
+from workbench.errors import ReportError
+from workbench.report.board import board_html, live_numbers
+from workbench.report.execute import execute
+from workbench.report.provenance import Provenance, code_version, figures_of, sha256
+from workbench.report.run import own_parameters
+from workbench.report.snapshots import PAGE, Snapshot, drafted, get_snapshot, mark_failed, pinned, put_in_place
+from workbench.store import Lake, attach
+
+SHIPPED_BOARDS = Path(__file__).resolve().parents[2] / "dashboards"
+MAX_PAGE_BYTES = 4 * 2**20
+"""A page beyond this is not there in a second, on a phone least of all."""
+
+
+def board_notebooks(settings: Settings) -> dict[str, Path]:
+    """Name -> notebook of every board: those that people published in the home, else those that we ship."""
+    places = (SHIPPED_BOARDS, settings.home / "dashboards")
+    found = {file.stem: file for place in places for file in sorted(place.glob("*.ipynb")) if file.is_file()}
+    # A link out of the folder would show what nobody published.
+    return {name: file for name, file in found.items() if file.resolve().is_relative_to(file.parent.resolve())}
+
+
+def board_about(name: str, file: Path) -> dict[str, Any]:
+    """What a board says of itself in its metadata (`workbench`): title, description, whether it may be interactive."""
+    import nbformat
+
+    said = nbformat.read(file, as_version=4).metadata.get("workbench", {})
+    return {
+        "title": str(said.get("title", name.replace("_", " ").capitalize())),
+        "description": str(said.get("description", "")),
+        "interactive": said.get("interactive") is True,
+    }
+
+
+def render_snapshot(
+    name: str, *, settings: Settings, parameters: Mapping[str, Any] | None = None, lake_version: str = ""
+) -> Snapshot:
+    """Run board `name` and show the result from now on.
+
+    Without `lake_version` everything received so far is sealed first. Raises ReportError when a cell fails, a parameter
+    is not the notebook's, or the page is too big; what was shown before goes on being shown, and says how old it is.
+    """
+    known = board_notebooks(settings)
+    if name not in known:
+        raise ReportError(f"there is no board {name!r}", hint=f"There are: {', '.join(sorted(known)) or 'none'}.")
+    file = known[name]
+    about = board_about(name, file)
+    try:
+        if lake_version:
+            Lake(settings).manifest(lake_version)
+        else:
+            with attach(settings) as writer:
+                lake_version = writer.seal()
+        with pinned(settings, name, lake_version), drafted(settings, name) as folder:
+            provenance = _run(name, file, folder, {**(parameters or {}), "lake_version": lake_version}, settings)
+            live = live_numbers((folder / PAGE).read_text(encoding="utf-8"))
+            put_in_place(settings, folder, provenance, about, live)
+    except Exception as error:
+        # Without the hint: it names places of this machine, and viewers read this.
+        said = f"{error.where}: {error.message}" if isinstance(error, ReportError) else str(error)
+        mark_failed(settings, name, about, said)
+        raise
+    return get_snapshot(name, settings=settings)
+
+
+def _run(name: str, file: Path, folder: Path, values: Mapping[str, Any], settings: Settings) -> Provenance:
+    """Execute into `folder` and write its page there."""
+    own = own_parameters(file, values)
+    given = {**values, "home": str(settings.home)}
+    executed = execute(file, folder / f"{name}.ipynb", {key: given[key] for key in given if key in own})
+    provenance = Provenance(
+        notebook=name,
+        notebook_sha256=sha256(file),
+        parameters=dict(values),
+        lake_version=str(values["lake_version"]),
+        code_version=code_version(),
+        executed_at=datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
+        figures=figures_of(executed),
+    )
+    page = board_html(executed, title=board_about(name, file)["title"], provenance=provenance)
+    if len(page.encode()) > MAX_PAGE_BYTES:
+        size = f"{len(page) / 1e6:.0f} MB"
+        raise ReportError(f"the page has {size}", where=file.name, hint=f"At most {MAX_PAGE_BYTES >> 20} MiB.")
+    (folder / PAGE).write_text(page, encoding="utf-8")
+    return provenance
