@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import errno
-import threading
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from workbench.config import Settings
 from workbench.errors import ReportError
+from workbench.report.execute import execute, turn
 from workbench.report.kept import KEEP, Report, begun, get_report
-from workbench.report.limit import TimeLimit, last_cell, time_limit
 from workbench.report.notebooks import FILLED_IN, notebook_file
 from workbench.report.provenance import Provenance, code_version, figures_of, sha256
 from workbench.report.render import render_html, too_big
@@ -23,9 +22,6 @@ from workbench.store import Lake, attach
 
 MAX_NOTEBOOK_BYTES = 32 * 1024 * 1024
 """A notebook with more output is kept, but not rendered: no browser would show the page."""
-
-
-_turn = threading.Lock()  # papermill changes the working directory of the whole process
 
 
 def run_report(
@@ -62,10 +58,9 @@ def run_report(
             raise ReportError(f"parameter {key!r} is filled in by the run", hint="Use --date, --home, --lake-version.")
     values = {**given, "date": day.isoformat(), "home": str(settings.home), "lake_version": lake_version}
     try:
-        with _turn, begun(settings, name, values, code_version(), rows=rows, run_id=run_id, keep=keep) as report:
+        with turn, begun(settings, name, values, code_version(), rows=rows, run_id=run_id, keep=keep) as report:
             try:
-                with time_limit(timeout_seconds) as limit:
-                    _execute(file, report, given, values, limit)
+                _execute(file, report, given, values, timeout_seconds)
             except (ReportError, OSError):
                 raise
             except Exception as error:  # whatever papermill or the notebook's format had against it
@@ -77,36 +72,19 @@ def run_report(
     return get_report(report.id, settings=settings)
 
 
-def _execute(file: Path, report: Report, given: Mapping[str, Any], values: Mapping[str, Any], limit: TimeLimit) -> None:
+def _execute(
+    file: Path, report: Report, given: Mapping[str, Any], values: Mapping[str, Any], timeout_seconds: float | None
+) -> None:
     """Run the notebook, write notebook, provenance and page; a failing cell is raised after they are written."""
     import nbformat
-    import papermill
-    from nbclient.exceptions import DeadKernelError
 
     own = own_parameters(file, given)
     failure: ReportError | None = None
     try:
-        papermill.execute_notebook(
-            str(file),
-            str(report.notebook),
-            parameters={key: values[key] for key in values if key in own},
-            kernel_name="python3",
-            progress_bar=False,
-            language="python",
-            cwd=str(report.folder),
-            kernel_manager_class="workbench.report.kernel.IpcKernelManager",
-        )
-    except papermill.PapermillExecutionError as error:
-        failure = ReportError(
-            f"{error.ename}: {error.evalue}",
-            cell=error.cell_index + 1,
-            where=f"{file.name}, cell {error.cell_index + 1}",
-            hint=f"The notebook with its output so far: {report.notebook}",
-        )
-    except DeadKernelError:
-        cell = last_cell(nbformat.read(report.notebook, as_version=4))
-        what = f"not over within {limit.seconds:g} s" if limit.passed else "the kernel ended by itself (memory?)"
-        failure = ReportError(what, cell=cell, where=f"{file.name}, cell {cell}" if cell else file.name)
+        filled = {key: values[key] for key in values if key in own}
+        execute(file, report.notebook, filled, timeout_seconds=timeout_seconds)
+    except ReportError as error:
+        failure = error
     executed = nbformat.read(report.notebook, as_version=4)
     provenance = Provenance(
         notebook=report.name,

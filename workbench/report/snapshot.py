@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from workbench.config import Settings
 from workbench.errors import ReportError
 from workbench.report.board import board_html, live_numbers
-from workbench.report.execute import execute
+from workbench.report.execute import execute, turn
 from workbench.report.provenance import Provenance, code_version, figures_of, sha256
 from workbench.report.run import own_parameters
 from workbench.report.snapshots import PAGE, Snapshot, drafted, get_snapshot, mark_failed, pinned, put_in_place
@@ -43,11 +42,18 @@ def board_about(name: str, file: Path) -> dict[str, Any]:
 
 
 def render_snapshot(
-    name: str, *, settings: Settings, parameters: Mapping[str, Any] | None = None, lake_version: str = ""
+    name: str,
+    *,
+    settings: Settings,
+    parameters: Mapping[str, Any] | None = None,
+    lake_version: str = "",
+    rows: str = "{}",
+    timeout_seconds: float | None = 600.0,
 ) -> Snapshot:
     """Run board `name` and show the result from now on.
 
-    Without `lake_version` everything received so far is sealed first. Raises ReportError when a cell fails, a parameter
+    Without `lake_version` everything received so far is sealed first. `rows` are the label matchers of whoever
+    publishes it: it is shown to those whose rows contain them. Raises ReportError when a cell fails, a parameter
     is not the notebook's, or the page is too big; what was shown before goes on being shown, and says how old it is.
     """
     known = board_notebooks(settings)
@@ -62,32 +68,42 @@ def render_snapshot(
             with attach(settings) as writer:
                 lake_version = writer.seal()
         with pinned(settings, name, lake_version), drafted(settings, name) as folder:
-            provenance = _run(name, file, folder, {**(parameters or {}), "lake_version": lake_version}, settings)
+            values = {**(parameters or {}), "lake_version": lake_version}
+            with turn:
+                provenance = _run(file, folder, values, settings, about["title"], timeout_seconds)
             live = live_numbers((folder / PAGE).read_text(encoding="utf-8"))
-            put_in_place(settings, folder, provenance, about, live)
+            put_in_place(settings, folder, provenance, {**about, "rows": rows}, live)
     except Exception as error:
         # Without the hint: it names places of this machine, and viewers read this.
         said = f"{error.where}: {error.message}" if isinstance(error, ReportError) else str(error)
-        mark_failed(settings, name, about, said)
+        mark_failed(settings, name, {**about, "rows": rows}, said)
         raise
     return get_snapshot(name, settings=settings)
 
 
-def _run(name: str, file: Path, folder: Path, values: Mapping[str, Any], settings: Settings) -> Provenance:
+def _run(
+    file: Path,
+    folder: Path,
+    values: Mapping[str, Any],
+    settings: Settings,
+    title: str,
+    timeout_seconds: float | None,
+) -> Provenance:
     """Execute into `folder` and write its page there."""
     own = own_parameters(file, values)
     given = {**values, "home": str(settings.home)}
-    executed = execute(file, folder / f"{name}.ipynb", {key: given[key] for key in given if key in own})
+    filled = {key: given[key] for key in given if key in own}
+    executed = execute(file, folder / file.name, filled, timeout_seconds=timeout_seconds)
     provenance = Provenance(
-        notebook=name,
+        notebook=file.stem,
         notebook_sha256=sha256(file),
         parameters=dict(values),
         lake_version=str(values["lake_version"]),
         code_version=code_version(),
-        executed_at=datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
+        executed_at=datetime.now(UTC).isoformat(timespec="seconds"),
         figures=figures_of(executed),
     )
-    page = board_html(executed, title=board_about(name, file)["title"], provenance=provenance)
+    page = board_html(executed, title=title, provenance=provenance)
     if len(page.encode()) > MAX_PAGE_BYTES:
         size = f"{len(page) / 1e6:.0f} MB"
         raise ReportError(f"the page has {size}", where=file.name, hint=f"At most {MAX_PAGE_BYTES >> 20} MiB.")

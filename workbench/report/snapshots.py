@@ -43,6 +43,8 @@ class Snapshot:
     live: tuple[Live, ...]
     failed_us: int | None
     error: str
+    rows: str
+    """Label matchers of whoever published it: it was made of the rows that meet them."""
 
     @property
     def page(self) -> Path | None:
@@ -182,4 +184,5 @@ def _snapshot(row: Any, settings: Settings) -> Snapshot:
         tuple(Live(**one) for one in row.live),
         row.failed_us,
         row.error or "",
+        row.rows,
     )

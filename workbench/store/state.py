@@ -1,4 +1,4 @@
-"""State that changes in place: users, tokens, rows policies, sessions and tickets, alerts, the outbox, reports, snapshots, pins.
+"""State that changes in place: people and what they may, alerts, the outbox, jobs, reports, snapshots, pins.
 
 SQLite by default, through SQLAlchemy, with Alembic migrations beside this file. Times are integers: microseconds since
 1970 UTC (`_us`). Secrets are kept as SHA-256 digests only.
@@ -214,6 +214,7 @@ snapshots = sa.Table(
     sa.Column("title", sa.String, nullable=False),
     sa.Column("description", sa.String, nullable=False),
     sa.Column("interactive", sa.Boolean, nullable=False),
+    sa.Column("rows", sa.String, nullable=False),
     sa.Column("folder", sa.String),
     sa.Column("provenance", sa.JSON),
     sa.Column("executed_us", sa.BigInteger),

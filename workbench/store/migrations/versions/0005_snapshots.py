@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("title", sa.String, nullable=False),
         sa.Column("description", sa.String, nullable=False),
         sa.Column("interactive", sa.Boolean, nullable=False),
+        sa.Column("rows", sa.String, nullable=False),
         sa.Column("folder", sa.String),
         sa.Column("provenance", sa.JSON),
         sa.Column("executed_us", sa.BigInteger),
