@@ -24,7 +24,9 @@ from workbench.alert import NotificationChannels
 from workbench.config import Settings
 from workbench.errors import Forbidden, StoreError
 from workbench.query import Condition, instant, range_query
+from workbench.report import live_dir
 from workbench.serve import local_http, policy
+from workbench.serve.board_pages import BoardPages
 from workbench.serve.entrance import Entrance, to_route
 from workbench.serve.gate import CONTENT_POLICY, Address, Gate
 from workbench.serve.hub_socket import EXPOSITION
@@ -143,7 +145,8 @@ class Front:
 
     def notebooks(self) -> NotebookSite:
         """What the notebook origin serves, without the gate."""
-        return NotebookSite(proxies(self._settings), report_files(self._settings, self.rows_of))
+        boards = BoardPages(self._settings, self.rows_of)
+        return NotebookSite(proxies(self._settings), [*report_files(self._settings, self.rows_of), *boards.files()])
 
     def app(self, origins: Origins) -> Starlette:
         """The pages and the API, without the gate."""
@@ -154,6 +157,7 @@ class Front:
             *query_routes(self.view_of, self._settings.query),
             *windows_routes(self.view_of, self._settings),
             *report_routes(self._settings, self.rows_of),
+            *BoardPages(self._settings, self.rows_of).routes(),
             to_route(self._engine, origins),
         ]
         return Starlette(routes=[*own, *routes(self.context_of)])
@@ -179,7 +183,7 @@ class Front:
                 alerts=partial(self.alerts, rows.condition),
                 notices=self.notices,
                 demo_progress=self.demo_progress,
-                dashboards_dirs=(self._settings.home / "dashboards", SHIPPED_DASHBOARDS),
+                dashboards_dirs=(self._settings.home / "dashboards", SHIPPED_DASHBOARDS, live_dir(self._settings)),
                 navigation=navigation,
             )
         return self._contexts[rows]

@@ -8,6 +8,7 @@ from workbench.serve import policy
 
 ENTRIES = (
     ("Live", "/live/overview", policy.VIEWERS),
+    ("Boards", "/boards/", policy.VIEWERS),
     ("Reports", "/reports/", policy.VIEWERS),
 )
 """(name, address, roles). What lies on the notebook origin is reached through `/to/`."""

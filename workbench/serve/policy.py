@@ -39,6 +39,7 @@ MAIN = (
     Rule("/", READ, VIEWERS),
     Rule("/live/", READ, VIEWERS, tree=True),
     Rule("/reports/", READ, VIEWERS, tree=True),
+    Rule("/boards/", READ, VIEWERS, tree=True),
     Rule("/static/", READ, VIEWERS, tree=True),
     Rule("/to/", READ, VIEWERS, tree=True),  # what lies there, the notebook origin decides
     Rule("/favicon.ico", READ, VIEWERS),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.show.assets import load_assets
     from workbench.show.context import SHIPPED_DASHBOARDS, ShowContext
     from workbench.show.live import RealTimeUpdater
-    from workbench.show.page import render_page
+    from workbench.show.page import render_page, script_json
     from workbench.show.site import routes
     from workbench.show.spec import Dashboard, load_dashboard
 
@@ -16,9 +17,11 @@ __all__ = [
     "Dashboard",
     "RealTimeUpdater",
     "ShowContext",
+    "load_assets",
     "load_dashboard",
     "render_page",
     "routes",
+    "script_json",
 ]
 
 _HOMES = {
@@ -26,9 +29,11 @@ _HOMES = {
     "Dashboard": "spec",
     "RealTimeUpdater": "live",
     "ShowContext": "context",
+    "load_assets": "assets",
     "load_dashboard": "spec",
     "render_page": "page",
     "routes": "site",
+    "script_json": "page",
 }
 
 
