@@ -15,7 +15,8 @@ from .conftest import HOST, ORIGIN, PORT
 PEOPLE = ("viewer", "analyst", "operator", "admin")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 # Written down by hand, from the contracts: what each role of a person may do today.
-PAGES = ("/", "/live/overview", "/live/overview/data", "/live/overview/stream", "/boards/", "/boards/executive", "/reports/", "/reports/7/index.html",
+PAGES = ("/", "/live/overview", "/live/overview/data", "/live/overview/stream", "/boards/", "/boards/executive",
+         "/reports/", "/reports/7/index.html",
          "/static/app.js", "/to/lab/tree", "/favicon.ico", "/metrics", "/api/v1/label/job/values", "/api/v1/metadata",
          "/api/v1/windows")  # fmt: skip
 QUERIES = ("/api/v1/query", "/api/v1/query_range", "/api/v1/labels", "/api/v1/series", "/api/v1/format_query")
