@@ -1,6 +1,6 @@
 """Workbench: monitoring and analysis of an AI content platform, in notebooks, pages and reports.
 
-`workbench.open()` is the way in from a notebook or a script.
+`workbench.open()` is the way in from a notebook or a script; `workbench.sql()` asks one question at once.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from workbench.query import Workbench
 
@@ -25,4 +27,9 @@ def open(home: Path | str | None = None, *, version: str | None = None) -> Workb
     return open_workbench(home, version=version)
 
 
-__all__ = ["__version__", "open"]
+def sql(text: str) -> pd.DataFrame:
+    """Answer a SELECT over the tables of the default workbench, as pandas: `workbench.open().sql(text)`."""
+    return open().sql(text)
+
+
+__all__ = ["__version__", "open", "sql"]

@@ -89,6 +89,8 @@ class Query:
     timeout_seconds: int = 60
     head_seconds: int = 7200
     head_samples: int = 8_000_000
+    max_rows: int = 1_000_000
+    sql_memory_bytes: int = 512 * 2**20
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT
 
 from workbench import cli
-from workbench.cli.data import write_result
+from workbench.cli.answers import write_answer
 from workbench.query import Result
 from workbench.serve import people
 from workbench.store import state
@@ -187,6 +187,22 @@ def test_doctor_names_what_is_broken_and_what_to_do(run, settings):
     assert "chmod 700" in out
 
 
+def test_a_statement_is_answered(run, settings, tmp_path):
+    settings.home.mkdir(parents=True)
+    code, out, _ = run("query", "--sql", "SELECT 'a' AS name, 2.5 AS value, MAP {'k': 'v'} AS labels, NULL AS nothing")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [["name", "value", "labels", "nothing"], ["a", "2.5", "k=v"]]
+    code, out, _ = run("query", "--sql", "SELECT DATE '2026-01-02' AS day", "--format", "json")
+    assert json.loads(out)["data"]["rows"] == [["2026-01-02"]]
+    file = tmp_path / "out.parquet"
+    assert run("query", "--sql", "SELECT 1 AS one", "--format", "parquet", "--output", str(file))[0] == 0
+    assert pq.read_table(file).to_pylist() == [{"one": 1}]
+    for arguments, message in ((("SELECT x",), "character 8"), (("SELECT 1", "--time", "now"), "--sql")):
+        code, _, err = run("query", "--sql", *arguments)
+        assert code == 1
+        assert message in err
+
+
 def result() -> Result:
     labels = [{"__name__": "up", "job": "a, b"}, {"__name__": "up", "job": 'c"d'}]
     times = np.array([1_800_000_000_000_000, 1_800_000_015_000_000])
@@ -196,7 +212,7 @@ def result() -> Result:
 
 def written(form: str, found: Result) -> bytes:
     out = io.BytesIO()
-    write_result(found, form, out)
+    write_answer(found, form, out)
     return out.getvalue()
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from datetime import date
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from workbench import config
+from workbench.cli.answers import write_answer
 from workbench.cli.values import parse_duration, parse_pairs, parse_scalar, parse_time
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from workbench.query import Result
 
 
@@ -54,13 +56,37 @@ def import_(options: argparse.Namespace) -> int:
 
 
 def query(options: argparse.Namespace) -> int:
-    """Evaluate an expression and print the result."""
+    """Evaluate an expression or answer a statement, and print the result."""
     settings = _open_home(options)
+    ranged = [name for name in ("start", "end", "step") if getattr(options, name)]
+    if options.sql:
+        if ranged or options.time:
+            raise InputError("a statement names its times itself: WHERE time >= …", where="--sql")
+        answer: Result | pa.Table = _answer_sql(options.expr, settings)
+    else:
+        answer = _evaluate(options, settings, ranged)
+    if options.output:
+        with options.output.open("wb") as file:
+            write_answer(answer, options.format, file)
+    else:
+        if options.format == "parquet" and sys.stdout.isatty():
+            raise InputError("Parquet is not for the terminal", where="--format", hint="Name a file with --output.")
+        write_answer(answer, options.format, sys.stdout.buffer)
+    return 0
+
+
+def _answer_sql(text: str, settings: config.Settings) -> pa.Table:
+    from workbench.query import sql
+    from workbench.store import open_view
+
+    return sql(open_view(settings), text, now_us=time.time_ns() // 1000, limits=settings.query)
+
+
+def _evaluate(options: argparse.Namespace, settings: config.Settings, ranged: list[str]) -> Result:
     from workbench.query import instant, range_query
     from workbench.store import open_view
 
     now_us = time.time_ns() // 1000
-    ranged = [name for name in ("start", "end", "step") if getattr(options, name)]
     if ranged and (len(ranged) < 3 or options.time):
         raise InputError("a range needs --start, --end and --step, and no --time", where="query")
     view = open_view(settings)
@@ -68,61 +94,9 @@ def query(options: argparse.Namespace) -> int:
         start_us = parse_time(options.start, now_us, where="--start")
         end_us = parse_time(options.end, now_us, where="--end")
         step_us = round(parse_duration(options.step, where="--step") * 1_000_000)
-        result = range_query(view, options.expr, start_us, end_us, step_us, limits=settings.query)
-    else:
-        time_us = parse_time(options.time or "now", now_us, where="--time")
-        result = instant(view, options.expr, time_us, limits=settings.query)
-    if options.output:
-        with options.output.open("wb") as file:
-            write_result(result, options.format, file)
-    else:
-        if options.format == "parquet" and sys.stdout.isatty():
-            raise InputError("Parquet is not for the terminal", where="--format", hint="Name a file with --output.")
-        write_result(result, options.format, sys.stdout.buffer)
-    return 0
-
-
-def write_result(result: Result, form: str, out: BinaryIO) -> None:
-    """Write a result as a table for people, Prometheus' JSON, CSV or Parquet (a row a point; times UTC)."""
-    if form == "json":
-        out.write(json.dumps({"status": "success", "data": result.to_prometheus()}).encode() + b"\n")
-    elif form == "parquet":
-        import io
-
-        import pyarrow.parquet as pq
-
-        sink = io.BytesIO()  # Parquet's writer seeks, which a pipe cannot
-        pq.write_table(result.to_table(), sink)
-        out.write(sink.getvalue())
-    elif form == "csv":
-        import pyarrow.csv as pv
-
-        pv.write_csv(result.to_table(), out)
-    else:
-        out.write(_as_text(result).encode())
-
-
-def _as_text(result: Result) -> str:
-    if result.kind == "string":
-        return result.text + "\n"
-    table = result.to_table()
-    if not table.num_rows:
-        return "(empty result)\n"
-    names = table.column_names
-    rows = [names] + [[_cell(value) for value in row.values()] for row in table.to_pylist()]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(names))]
-    last = len(names) - 1
-    lines = (
-        "  ".join(cell.rjust(widths[at]) if at == last else cell.ljust(widths[at]) for at, cell in enumerate(row))
-        for row in rows
-    )
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: Any) -> str:
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat(timespec="milliseconds")).replace("+00:00", "Z")
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+        return range_query(view, options.expr, start_us, end_us, step_us, limits=settings.query)
+    time_us = parse_time(options.time or "now", now_us, where="--time")
+    return instant(view, options.expr, time_us, limits=settings.query)
 
 
 def report(options: argparse.Namespace) -> int:

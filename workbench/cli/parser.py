@@ -64,8 +64,9 @@ def _add_data(commands: Any) -> None:
     load.add_argument(
         "--map", action="append", default=[], metavar="COLUMN=FIELD", help="which column of the file is which field"
     )
-    query = _command(commands, "query", "data:query", "evaluate a PromQL expression")
+    query = _command(commands, "query", "data:query", "evaluate a PromQL expression, or answer a SELECT")
     query.add_argument("expr", metavar="EXPR")
+    query.add_argument("--sql", action="store_true", help="EXPR is SQL; its tables: `--sql 'SHOW TABLES'`")
     query.add_argument("--time", metavar="T", help="RFC 3339, Unix seconds, `now` or relative as in -1h (default now)")
     query.add_argument("--start", metavar="T", help="with --end and --step: evaluate over a range")
     query.add_argument("--end", metavar="T")

@@ -1,4 +1,4 @@
-"""Ask for series: PromQL over log and lake, selections as arrays, catalogs of the tables."""
+"""Ask for series in PromQL and for tables in SQL, over log and lake; selections as arrays, catalogs of the tables."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from workbench.query.names import prometheus_labels
     from workbench.query.open import Workbench, open_workbench
     from workbench.query.promql import Matcher, parse
+    from workbench.query.relational.answers import encode_table, sql_response
+    from workbench.query.relational.faults import pointed_at
+    from workbench.query.relational.statement import sql
     from workbench.query.result import Result
     from workbench.query.selection import Selection, select
     from workbench.query.times import duration_us, moment_us
@@ -29,6 +32,7 @@ _HOMES = {
     "canonical": "matchers",
     "contains": "matchers",
     "duration_us": "times",
+    "encode_table": "relational.answers",
     "error_response": "api",
     "instant": "evaluate",
     "label_index": "index",
@@ -38,10 +42,13 @@ _HOMES = {
     "open_workbench": "open",
     "parse": "promql",
     "parse_matchers": "matchers",
+    "pointed_at": "relational.faults",
     "prometheus_labels": "names",
     "prometheus_response": "api",
     "range_query": "evaluate",
     "select": "selection",
+    "sql": "relational.statement",
+    "sql_response": "relational.answers",
 }
 
 __all__ = [
@@ -55,6 +62,7 @@ __all__ = [
     "canonical",
     "contains",
     "duration_us",
+    "encode_table",
     "error_response",
     "instant",
     "label_index",
@@ -64,10 +72,13 @@ __all__ = [
     "open_workbench",
     "parse",
     "parse_matchers",
+    "pointed_at",
     "prometheus_labels",
     "prometheus_response",
     "range_query",
     "select",
+    "sql",
+    "sql_response",
 ]
 
 

@@ -18,7 +18,7 @@ from workbench.query.views import view_of
 from workbench.schema import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -101,6 +101,16 @@ class Workbench:
         now_us = self._now_us()
         start_us, end_us = self._range("now-1h" if start is None else start, end, now_us)
         return select(self.view, what, start_us, end_us, limits=self.settings.query)
+
+    def sql(self, text: str, *, progress: Callable[[float], None] | None = None) -> pd.DataFrame:
+        """Answer a SELECT over the tables (`SHOW TABLES`), as pandas; times are UTC, `now()` is as for `query`.
+
+        `progress` is told the share that is read. Raises QuerySyntaxError, QueryLimit, QueryError.
+        """
+        from workbench.query.readers import to_pandas
+        from workbench.query.relational.statement import sql
+
+        return to_pandas(sql(self.view, text, now_us=self._now_us(), limits=self.settings.query, progress=progress))
 
     def table(
         self,

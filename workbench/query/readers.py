@@ -10,6 +10,7 @@ from intake.readers.readers import BaseReader
 
 from workbench import config
 from workbench.errors import InputError
+from workbench.query.days import partitions
 from workbench.query.views import view_of
 from workbench.schema import KINDS
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.store import Follower
-
-_DAY_US = 86_400_000_000
 
 
 class LakeTable(BaseReader):  # type: ignore[misc]
@@ -42,7 +41,7 @@ class LakeTable(BaseReader):  # type: ignore[misc]
             raise InputError(f"no table {kind!r}", hint=f"There are: {', '.join(KINDS)}.")
         names = list(columns or KINDS[kind].schema.names)
         schema = pa.schema([KINDS[kind].schema.field(name) for name in names])
-        starts, ends = _partitions(_view(lake_home, lake_version), kind)
+        starts, ends = partitions(_view(lake_home, lake_version), kind)
         return dd.from_map(
             _partition, starts, ends, home=lake_home, version=lake_version, kind=kind, columns=names,
             meta=to_pandas(schema.empty_table()), label=f"workbench-{kind}",
@@ -76,23 +75,6 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
 
 def _view(home: str, version: str) -> Follower:
     return view_of(config.load(Path(home).expanduser() if home else None), version or None)
-
-
-def _partitions(view: Follower, kind: str) -> tuple[list[int | None], list[int | None]]:
-    """First and last microsecond of each partition. Together they cover all times, whatever the log holds by now."""
-    days = sorted({day for day in map(_day, view.files(kind)) if day is not None}) if KINDS[kind].time else []
-    starts = [day * _DAY_US for day in days[1:]]
-    return [None, *starts], [*(start - 1 for start in starts), None]
-
-
-def _day(file: str) -> int | None:
-    """Days since 1970 of the partition that a file belongs to."""
-    from datetime import date
-
-    for part in Path(file).parts:
-        if part.startswith("day=") and part[4:5].isdigit():
-            return date.fromisoformat(part[4:]).toordinal() - date(1970, 1, 1).toordinal()
-    return None
 
 
 def _partition(

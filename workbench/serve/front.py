@@ -41,6 +41,7 @@ from workbench.serve.query_api import query_routes
 from workbench.serve.report_pages import report_files, report_routes
 from workbench.serve.rows import VIEWS_MAX, Rows, RowsViews
 from workbench.serve.signin import SignIn
+from workbench.serve.sql_api import sql_routes
 from workbench.serve.windows_api import windows_routes
 from workbench.show import SHIPPED_DASHBOARDS, ShowContext, routes
 from workbench.store import Follower, View, open_view, state
@@ -155,6 +156,7 @@ class Front:
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
             *query_routes(self.view_of, self._settings.query),
+            *sql_routes(self.view_of, self._settings.query),
             *windows_routes(self.view_of, self._settings),
             *report_routes(self._settings, self.rows_of),
             *BoardPages(self._settings, self.rows_of).routes(),

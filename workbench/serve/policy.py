@@ -51,6 +51,7 @@ MAIN = (
     Rule("/api/v1/label/", READ, VIEWERS, tree=True),
     Rule("/api/v1/metadata", READ, VIEWERS),
     Rule("/api/v1/format_query", QUERY, VIEWERS),
+    Rule("/api/v1/sql", QUERY, VIEWERS),
     Rule("/api/v1/windows", READ, VIEWERS),
 )
 
