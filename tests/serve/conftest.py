@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 
 from workbench.serve import people, policy
 from workbench.serve.gate import Address, Gate
-from workbench.serve.headers import local_hosts
+from workbench.serve.origins import local_origins
 from workbench.serve.signin import SignIn
 from workbench.store import state
 
@@ -31,9 +31,10 @@ class Guarded:
 
     def __post_init__(self) -> None:
         self.resolver = people.Resolver(self.engine)
-        signin = SignIn(self.engine, self.resolver, port=PORT)
+        origins = local_origins(PORT, PORT + 1)
+        signin = SignIn(self.engine, self.resolver, origins)
         self.cookie_name = signin.cookie
-        address = Address(hosts=local_hosts(PORT), rules=policy.MAIN, session=self.resolver.session)
+        address = Address(hosts=origins.main_hosts, rules=policy.MAIN, session=self.resolver.session)
         self.gate = Gate(self._app, self.resolver, address, signin)
         self.cookies = {role: self._session(role) for role in people.ROLES}
         self.tokens = {role: people.create_token(self.engine, role) for role in people.ROLES}

@@ -135,7 +135,7 @@ class Site:
             Starlette(routes=[to_route(self.engine, origins)]),
             resolver,
             Address(hosts=origins.main_hosts, rules=policy.MAIN, session=resolver.session),
-            SignIn(self.engine, resolver, port=self.ports[0]),
+            SignIn(self.engine, resolver, origins),
         )
         reports = [Route(path, lambda _: JSONResponse({})) for path in ("/reports/7/page", "/snapshots/executive/")]
         notebooks = Gate(

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from workbench.serve import browser, people, policy
 from workbench.serve.gate import Address, Gate
-from workbench.serve.headers import local_hosts
+from workbench.serve.origins import local_origins
 from workbench.serve.signin import SignIn
 
 PAGE = """<!doctype html><title>In</title><link rel="icon" href="data:,"><h1>In</h1>
@@ -40,8 +40,9 @@ def site(engine):
     port = listening.getsockname()[1]
     resolver = people.Resolver(engine)
     app = Starlette(routes=[Route("/", page), Route("/live/{name}", page)])
-    address = Address(hosts=local_hosts(port), rules=policy.MAIN, session=resolver.session)
-    gate = Gate(app, resolver, address, SignIn(engine, resolver, port=port))
+    origins = local_origins(port, 1)
+    address = Address(hosts=origins.main_hosts, rules=policy.MAIN, session=resolver.session)
+    gate = Gate(app, resolver, address, SignIn(engine, resolver, origins))
     server = uvicorn.Server(uvicorn.Config(logged, lifespan="off", log_config=None, proxy_headers=False))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
     thread.start()

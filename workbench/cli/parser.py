@@ -25,6 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data(commands)
     _add_token(commands)
     _add_rows(commands)
+    _add_user(commands)
     return parser
 
 
@@ -106,6 +107,28 @@ def _add_rows(commands: Any) -> None:
     _command(actions, "list", "rows:list_", "list who sees what; who is not listed sees all rows")
     remove = _command(actions, "remove", "rows:remove", "let a role or a user see all rows again")
     remove.add_argument("subject", metavar="role:ROLE|user:NAME")
+
+
+def _add_user(commands: Any) -> None:
+    user = commands.add_parser("user", help="invite people, and say what they may do")
+    actions = user.add_subparsers(title="actions", metavar="ACTION", required=True)
+    made = {
+        name: _command(actions, name, f"users:{name}", what)
+        for name, what in (
+            ("add", "make a user and print the link that lets him in for the first time"),
+            ("role", "give a user another role, everywhere within a second"),
+            ("disable", "let a user in no more, and sign him out everywhere"),
+            ("enable", "let a user in again"),
+            ("link", "print a new sign-in link for a user, as for a forgotten password"),
+        )
+    }
+    for action in made.values():
+        action.add_argument("name", metavar="NAME")
+    for name in ("add", "role"):
+        made[name].add_argument("--role", required=True, choices=ROLES[1:])
+    for name in ("add", "link"):
+        made[name].add_argument("--expires", metavar="DURATION", help="how long the link is good (default 5m)")
+    _command(actions, "list", "users:list_", "list all users, their roles and how they sign in")
 
 
 def join_relative_times(argv: Sequence[str]) -> list[str]:

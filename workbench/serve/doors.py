@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from workbench.config import Settings
 from workbench.errors import Forbidden, SignInRequired
 from workbench.ingest import Caller, Knock
-from workbench.serve.headers import local_hosts
+from workbench.serve.origins import local_hosts
 from workbench.serve.people import Resolver
 from workbench.serve.sockets import UNKNOWABLE, Owner, socket_owner
 

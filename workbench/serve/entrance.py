@@ -52,7 +52,7 @@ class Entrance:
             session,
             max_age=people.SESSION_SECONDS,
             path="/",
-            secure=self._origins.secure,
+            secure=self._origins.secure(headers.host),
             httponly=True,
             samesite="lax",
         )

@@ -79,7 +79,7 @@ async def _run(child: Child) -> None:
             session=resolver.session,
             content_policy=f"{CONTENT_POLICY}; frame-src 'self' {origins.notebook_sources}",
         ),
-        SignIn(engine, resolver, port=origins.main_port),
+        SignIn(engine, resolver, origins),
     )
     notebooks = Gate(
         front.notebooks(),

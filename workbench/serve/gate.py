@@ -6,7 +6,7 @@ cookie or token -> person -> role -> path. A proxied server that trusts the gate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +38,9 @@ HEADERS = {
 }
 """What every answer carries unless its route set the header itself."""
 
+TRANSPORT_SECURITY = {"strict-transport-security": "max-age=31536000"}
+"""Beside them where browsers come over TLS. Without `includeSubDomains`: other names may be another's."""
+
 _log = log.get(__name__)
 
 
@@ -55,12 +58,13 @@ class Door(Protocol):
 
 @dataclass(frozen=True)
 class Address:
-    """What a gate guards by: exact `Host` values, the policy, whose session a cookie is, whether tokens count.
+    """What a gate guards by: exact `Host` values, each with its `Origin`; the policy; whose session a cookie is; whether
+    tokens count.
 
     `content_policy` is what an answer gets that brings none; with `bind`, every answer, beside what it brings.
     """
 
-    hosts: Iterable[str]
+    hosts: Mapping[str, str]
     rules: Iterable[policy.Rule]
     session: Callable[[str], Person | None]
     tokens: bool = True
@@ -76,7 +80,6 @@ class Gate:
         self._app = app
         self._resolver = resolver
         self._address = address
-        self._hosts = frozenset(address.hosts)
         self._rules = tuple(address.rules)
         self._door = door
 
@@ -87,7 +90,7 @@ class Gate:
             return
         headers = Headers(scope)
         with log.request(headers.request_id) as request_id:
-            dressed = self._dressed(send, request_id)
+            dressed = self._dressed(send, request_id, secure=self._is_secure(headers))
             try:
                 answer = await self._judge(scope, headers, receive)
             except WorkbenchError as error:
@@ -104,10 +107,10 @@ class Gate:
     async def _judge(self, scope: Scope, headers: Headers, receive: Any) -> Response | None:
         """None lets it through. Raises SignInRequired or Forbidden."""
         path, method = scope["path"], _method(scope)
-        if headers.host not in self._hosts:
+        own = self._address.hosts.get(headers.host)
+        if own is None:
             raise Forbidden("this is not an address of the workbench", where="Host")
-        own = "https://" if scope["scheme"] in ("https", "wss") else "http://"
-        if headers.origin is not None and headers.origin != own + headers.host:
+        if headers.origin is not None and headers.origin != own:
             raise Forbidden("the request comes from a page of another origin", where="Origin")
         if not policy.clean(path, scope.get("raw_path") or b""):
             raise Forbidden("the path is written in more than one way", where="path")
@@ -144,13 +147,17 @@ class Gate:
         extra = {"www-authenticate": "Bearer"} if error.status == 401 else None
         return JSONResponse(error.as_dict(), status_code=error.status, headers=extra)
 
-    def _dressed(self, send: Any, request_id: str) -> Any:
+    def _is_secure(self, headers: Headers) -> bool:
+        return self._address.hosts.get(headers.host, "").startswith("https:")
+
+    def _dressed(self, send: Any, request_id: str, *, secure: bool) -> Any:
         bound = (b"content-security-policy", self._address.content_policy.encode())
 
         async def dressed(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message.get("headers", [])}
-                wanted = [(n.encode(), v.encode()) for n, v in (*HEADERS.items(), ("x-request-id", request_id))]
+                given = {**HEADERS, "x-request-id": request_id, **(TRANSPORT_SECURITY if secure else {})}
+                wanted = [(name.encode(), value.encode()) for name, value in given.items()]
                 added = [(name, value) for name, value in wanted if name not in present]
                 if self._address.bind or bound[0] not in present:
                     added.append(bound)

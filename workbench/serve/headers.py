@@ -6,13 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def local_hosts(port: int) -> frozenset[str]:
-    """The values of `Host` under which a port on loopback may be addressed."""
-    names = ("localhost", "127.0.0.1", "[::1]")
-    bare = names if port == 80 else ()
-    return frozenset({f"{name}:{port}" for name in names} | set(bare))
-
-
 class Headers:
     """The request headers that the gate judges by."""
 

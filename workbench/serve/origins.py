@@ -1,54 +1,82 @@
-"""The two origins for people, and how one finds the other: the pages' and the notebooks'."""
+"""The two origins for people, the pages' and the notebooks', under all the names by which browsers reach them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import urlsplit
 
-from workbench.serve.headers import local_hosts
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True)
 class Origins:
-    """Ports as browsers see them, the exact `Host` values of each origin, and whether they come over TLS."""
+    """Both origins by each name: `main[n]` and `notebook[n]` belong together, and what is not there is not ours.
+
+    The ports name the cookies, as browsers do not keep the ports of a host apart.
+    """
 
     main_port: int
     notebook_port: int
-    main_hosts: frozenset[str]
-    notebook_hosts: frozenset[str]
-    secure: bool = False
+    main: tuple[str, ...]
+    notebook: tuple[str, ...]
+
+    @cached_property
+    def main_hosts(self) -> Mapping[str, str]:
+        """The exact `Host` values of the main origin, each with the `Origin` of its own pages."""
+        return by_host(self.main)
+
+    @cached_property
+    def notebook_hosts(self) -> Mapping[str, str]:
+        """The same of the notebook origin."""
+        return by_host(self.notebook)
 
     def main_of(self, host: str) -> str:
-        """The main origin for somebody who addressed `host`."""
-        return self._sibling(host, self.main_port)
+        """The main origin for somebody who addressed the notebooks as `host`."""
+        return self.main[self.notebook.index(self.notebook_hosts[host.lower()])]
 
     def notebook_of(self, host: str) -> str:
-        """The notebook origin for somebody who addressed `host`: `localhost:8765` -> `http://localhost:8766`."""
-        return self._sibling(host, self.notebook_port)
+        """The notebook origin for who addressed the pages as `host`: `localhost:8765` -> `http://localhost:8766`."""
+        return self.notebook[self.main.index(self.main_hosts[host.lower()])]
+
+    def secure(self, host: str) -> bool:
+        """Whether browsers reach this `Host` over TLS."""
+        origin = self.main_hosts.get(host) or self.notebook_hosts.get(host) or ""
+        return origin.startswith("https:")
 
     @property
     def main_sources(self) -> str:
         """The main origins, as a content security policy names them."""
-        return self._sources(self.main_hosts)
+        return _sources(self.main)
 
     @property
     def notebook_sources(self) -> str:
         """The notebook origins, as a content security policy names them."""
-        return self._sources(self.notebook_hosts)
-
-    @property
-    def scheme(self) -> str:
-        """`http` or `https`."""
-        return "https" if self.secure else "http"
-
-    def _sibling(self, host: str, port: int) -> str:
-        name = host[: host.index("]") + 1] if host.startswith("[") else host.partition(":")[0]
-        return f"{self.scheme}://{name}:{port}"
-
-    def _sources(self, hosts: frozenset[str]) -> str:
-        # The grammar of a policy knows no addresses in brackets.
-        return " ".join(f"{self.scheme}://{host}" for host in sorted(hosts) if "[" not in host)
+        return _sources(self.notebook)
 
 
-def local_origins(main_port: int, notebook_port: int) -> Origins:
+def by_host(origins: tuple[str, ...]) -> Mapping[str, str]:
+    """The `Host` that a browser sends to each origin, and the origin."""
+    return {urlsplit(origin).netloc: origin for origin in origins}
+
+
+def local_hosts(port: int) -> frozenset[str]:
+    """The values of `Host` under which a port on loopback may be addressed."""
+    bare = LOOPBACK_NAMES if port == 80 else ()
+    return frozenset({f"{name}:{port}" for name in LOOPBACK_NAMES} | set(bare))
+
+
+def local_origins(main_port: int, notebook_port: int, *, scheme: str = "http") -> Origins:
     """Both origins on loopback."""
-    return Origins(main_port, notebook_port, local_hosts(main_port), local_hosts(notebook_port))
+    return Origins(main_port, notebook_port, *(_local(scheme, port) for port in (main_port, notebook_port)))
+
+
+def _local(scheme: str, port: int) -> tuple[str, ...]:
+    shown = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
+    return tuple(f"{scheme}://{name}{shown}" for name in LOOPBACK_NAMES)
+
+
+def _sources(origins: tuple[str, ...]) -> str:
+    # The grammar of a policy knows no addresses in brackets.
+    return " ".join(sorted(origin for origin in origins if "[" not in origin))

@@ -10,7 +10,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,10 +30,25 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Person:
-    """Who stands at a door: `id` is `user:1` or `token:3`, `role` one of ROLES."""
+    """Who stands at a door: `id` is `user:1` or `token:3`, `role` one of ROLES.
+
+    Of a user also the name, when he last proved who he is (0: a token never did), and the digest of his session.
+    """
 
     id: str
     role: str
+    name: str = field(default="", compare=False)
+    signed_in_us: int = field(default=0, compare=False)
+    session: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """How somebody signed in, as lists of sessions show it: by `link`, `password` or `oidc`, with what, from where."""
+
+    method: str = "link"
+    agent: str = ""
+    address: str = ""
 
 
 def digest(secret: str) -> str:
@@ -53,20 +68,20 @@ def create_owner(engine: sa.Engine, *, clock: Clock = time.time) -> int:
         return int(made[0]) if made else 0
 
 
-def create_link(engine: sa.Engine, user_id: int, *, clock: Clock = time.time) -> str:
-    """A secret that signs `user_id` in once, within LINK_SECONDS."""
+def create_link(engine: sa.Engine, user_id: int, *, seconds: int = LINK_SECONDS, clock: Clock = time.time) -> str:
+    """A secret that signs `user_id` in once, within `seconds`."""
     secret = secrets.token_urlsafe(32)
     now = _now_us(clock)
     links = state.signin_links
     with engine.begin() as connection:
         connection.execute(links.delete().where(links.c.expires_us < now))
         connection.execute(
-            links.insert().values(digest=digest(secret), user_id=user_id, expires_us=now + LINK_SECONDS * 1_000_000)
+            links.insert().values(digest=digest(secret), user_id=user_id, expires_us=now + seconds * 1_000_000)
         )
     return secret
 
 
-def use_link(engine: sa.Engine, secret: str, *, clock: Clock = time.time) -> str:
+def use_link(engine: sa.Engine, secret: str, *, arrival: Arrival = Arrival(), clock: Clock = time.time) -> str:
     """Trade the secret of a sign-in link for the secret of a session. Raises SignInRequired if used, old or unknown."""
     now = _now_us(clock)
     links = state.signin_links
@@ -83,12 +98,24 @@ def use_link(engine: sa.Engine, secret: str, *, clock: Clock = time.time) -> str
                 hint="`workbench open` prints a new one.",
             )
         user_id = connection.execute(sa.select(links.c.user_id).where(links.c.digest == digest(secret))).scalar_one()
-        session = secrets.token_urlsafe(32)
-        connection.execute(
-            state.sessions.insert().values(
-                digest=digest(session), user_id=user_id, created_us=now, expires_us=now + SESSION_SECONDS * 1_000_000
-            )
+        return open_session(connection, user_id, arrival, now)
+
+
+def open_session(connection: sa.Connection, user_id: int, arrival: Arrival, now_us: int) -> str:
+    """The secret of a new session for somebody who has just proved who he is."""
+    session = secrets.token_urlsafe(32)
+    connection.execute(
+        state.sessions.insert().values(
+            digest=digest(session),
+            user_id=user_id,
+            created_us=now_us,
+            expires_us=now_us + SESSION_SECONDS * 1_000_000,
+            signed_in_us=now_us,
+            method=arrival.method,
+            agent=arrival.agent[:200],
+            address=arrival.address,
         )
+    )
     return session
 
 
@@ -205,7 +232,7 @@ def find_session(engine: sa.Engine, secret: str, *, notebook: bool = False, cloc
     parents = sessions.alias("parents")
     with engine.connect() as connection:
         row = connection.execute(
-            sa.select(users.c.id, users.c.role)
+            sa.select(users.c.id, users.c.role, users.c.name, sessions.c.signed_in_us, sessions.c.digest)
             .select_from(
                 sessions.join(users, sessions.c.user_id == users.c.id).outerjoin(
                     parents, sessions.c.parent == parents.c.digest
@@ -220,7 +247,9 @@ def find_session(engine: sa.Engine, secret: str, *, notebook: bool = False, cloc
                 parents.c.revoked_us.is_(None),
             )
         ).first()
-    return Person(f"user:{row.id}", row.role) if row else None
+    if row is None:
+        return None
+    return Person(f"user:{row.id}", row.role, row.name, row.signed_in_us or 0, row.digest)
 
 
 def find_notebook_session(engine: sa.Engine, secret: str, *, clock: Clock = time.time) -> Person | None:

@@ -1,7 +1,7 @@
 """State that changes in place: people and what they may, alerts, the outbox, jobs, reports, snapshots, pins.
 
 SQLite by default, through SQLAlchemy, with Alembic migrations beside this file. Times are integers: microseconds since
-1970 UTC (`_us`). Secrets are kept as SHA-256 digests only.
+1970 UTC (`_us`). Secrets are kept as SHA-256 digests only, passwords as argon2id.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ users = sa.Table(
     sa.Column("role", sa.String, nullable=False),
     sa.Column("created_us", sa.BigInteger, nullable=False),
     sa.Column("disabled_us", sa.BigInteger),
+    sa.Column("password", sa.String),  # argon2id, with parameters and salt; null: signs in by link or elsewhere
+    sa.Column("subject", sa.String),  # who that is at the identity provider: its issuer, a blank, its subject
+    sa.Index("users_subject", "subject", unique=True),
 )
 
 tokens = sa.Table(
@@ -64,6 +67,10 @@ sessions = sa.Table(
     sa.Column("created_us", sa.BigInteger, nullable=False),
     sa.Column("expires_us", sa.BigInteger, nullable=False),
     sa.Column("revoked_us", sa.BigInteger),
+    sa.Column("signed_in_us", sa.BigInteger),  # when its person last proved who he is
+    sa.Column("method", sa.String),
+    sa.Column("agent", sa.String),
+    sa.Column("address", sa.String),
     sa.Column("parent", sa.String),  # of a session of the notebook origin: the digest of the one that it ends with
 )
 
