@@ -26,6 +26,7 @@ from workbench.errors import Forbidden, StoreError
 from workbench.query import Condition, instant, range_query
 from workbench.report import live_dir
 from workbench.serve import local_http, policy
+from workbench.serve.audit import through_hub
 from workbench.serve.board_pages import BoardPages
 from workbench.serve.entrance import Entrance, to_route
 from workbench.serve.gate import CONTENT_POLICY, Address, Gate
@@ -36,6 +37,7 @@ from workbench.serve.navigation import navigation
 from workbench.serve.notebooks import OPEN_TREES, NotebookSite, content_policy, proxies
 from workbench.serve.origins import Origins, local_origins
 from workbench.serve.people import Resolver
+from workbench.serve.people_pages import people_routes
 from workbench.serve.process import Child, child_main
 from workbench.serve.query_api import query_routes
 from workbench.serve.report_pages import report_files, report_routes
@@ -161,6 +163,7 @@ class Front:
             *report_routes(self._settings, self.rows_of),
             *BoardPages(self._settings, self.rows_of).routes(),
             to_route(self._engine, origins),
+            *people_routes(self._engine, origins, through_hub(self._settings)),
         ]
         return Starlette(routes=[*own, *routes(self.context_of)])
 

@@ -58,8 +58,8 @@ class Door(Protocol):
 
 @dataclass(frozen=True)
 class Address:
-    """What a gate guards by: exact `Host` values, each with its `Origin`; the policy; whose session a cookie is; whether
-    tokens count.
+    """What a gate guards by: exact `Host` values with the `Origin` of each; the policy; whose session a cookie is;
+    whether tokens count.
 
     `content_policy` is what an answer gets that brings none; with `bind`, every answer, beside what it brings.
     """

@@ -18,6 +18,7 @@ class Headers:
         self.navigation = accepts_html and not path.startswith("/api/")
         self.host = (self._one("host") or "").lower()
         self.origin = self._one("origin")
+        self.agent = (self._one("user-agent") or "")[:200]
         self.authorization = self._one("authorization")
         given = self._one("x-request-id") or ""
         self.request_id = given if given.isalnum() and len(given) <= 64 else None

@@ -10,6 +10,8 @@ ENTRIES = (
     ("Live", "/live/overview", policy.VIEWERS),
     ("Boards", "/boards/", policy.VIEWERS),
     ("Reports", "/reports/", policy.VIEWERS),
+    ("People", "/people/", policy.ADMINS),
+    ("You", "/people/me", policy.VIEWERS),
 )
 """(name, address, roles). What lies on the notebook origin is reached through `/to/`."""
 

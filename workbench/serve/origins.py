@@ -40,6 +40,11 @@ class Origins:
         """The notebook origin for who addressed the pages as `host`: `localhost:8765` -> `http://localhost:8766`."""
         return self.notebook[self.main.index(self.main_hosts[host.lower()])]
 
+    def shared(self, host: str) -> str:
+        """The main origin for a link that somebody else is to open: one beyond this machine where there is one."""
+        beyond = [origin for origin in self.main if not is_local(origin)]
+        return beyond[0] if beyond else self.main_hosts[host.lower()]
+
     def secure(self, host: str) -> bool:
         """Whether browsers reach this `Host` over TLS."""
         origin = self.main_hosts.get(host) or self.notebook_hosts.get(host) or ""
@@ -54,6 +59,11 @@ class Origins:
     def notebook_sources(self) -> str:
         """The notebook origins, as a content security policy names them."""
         return _sources(self.notebook)
+
+
+def is_local(origin: str) -> bool:
+    """Whether an origin is one of this machine alone."""
+    return (urlsplit(origin).hostname or "") in ("127.0.0.1", "localhost", "::1")
 
 
 def by_host(origins: tuple[str, ...]) -> Mapping[str, str]:

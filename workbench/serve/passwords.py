@@ -83,7 +83,8 @@ def check_strength(password: str, name: str) -> None:
         raise _weak("is one piece repeated")
     if _in_rows(folded) > 0.6 * len(folded):
         raise _weak("follows the alphabet or the keyboard")
-    for spelled in (folded, folded.translate(_LEET)):
+    core = re.sub(r"^[^a-z@$]+|[^a-z@$]+$", "", folded)  # digits and signs around a word are no letters of it
+    for spelled in (folded, core.translate(_LEET)):
         letters = re.sub(r"[^a-z]", "", spelled)
         if letters and _COMMON.fullmatch(letters) and len(letters) < 24:
             raise _weak("is one of those that are tried first")
@@ -142,3 +143,9 @@ class Attempts:
             self._failures.move_to_end(key)
         while len(self._failures) > self.capacity:
             self._failures.popitem(last=False)
+
+    def succeeded(self, bounds: Iterable[tuple[str, int]]) -> None:
+        """The last try was right after all; wrong ones before it stay counted, as somebody else may have made them."""
+        for key, _ in bounds:
+            if past := self._failures.get(key):
+                past.pop()

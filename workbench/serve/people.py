@@ -22,6 +22,7 @@ ROLES = ("ingest", "viewer", "analyst", "operator", "admin")
 LINK_SECONDS = 300
 SESSION_SECONDS = 30 * 24 * 3600
 TICKET_SECONDS = 30
+FRESH_SECONDS = 15 * 60  # so long after signing in may an admin change people and their rights
 REMEMBERED_SECONDS = 1.0  # a revocation is felt everywhere within it
 OWNER = "owner"
 
@@ -41,6 +42,12 @@ class Person:
     signed_in_us: int = field(default=0, compare=False)
     session: str = field(default="", compare=False)
 
+    @property
+    def user_id(self) -> int:
+        """The number of a user; 0 for a token, which is nobody."""
+        kind, _, number = self.id.partition(":")
+        return int(number) if kind == "user" else 0
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -49,6 +56,11 @@ class Arrival:
     method: str = "link"
     agent: str = ""
     address: str = ""
+
+
+def is_fresh(person: Person, *, clock: Clock = time.time) -> bool:
+    """Whether somebody proved who he is recently enough to change what people may do. A token never did."""
+    return person.signed_in_us > _now_us(clock) - FRESH_SECONDS * 1_000_000
 
 
 def digest(secret: str) -> str:

@@ -15,6 +15,7 @@ ANALYSTS = frozenset({"analyst", "admin"})
 ADMINS = frozenset({"admin"})
 
 READ = frozenset({"GET", "HEAD"})
+POST = frozenset({"POST"})
 QUERY = READ | {"POST"}  # Prometheus' clients send long queries as a form; it changes nothing
 
 ANY = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
@@ -42,6 +43,10 @@ MAIN = (
     Rule("/boards/", READ, VIEWERS, tree=True),
     Rule("/static/", READ, VIEWERS, tree=True),
     Rule("/to/", READ, VIEWERS, tree=True),  # what lies there, the notebook origin decides
+    Rule("/people/", READ | POST, ADMINS, tree=True),
+    Rule("/people/people.css", READ, VIEWERS),
+    Rule("/people/me", READ, VIEWERS),
+    Rule("/people/me/", POST, VIEWERS, tree=True),
     Rule("/favicon.ico", READ, VIEWERS),
     Rule("/metrics", READ, VIEWERS),
     Rule("/api/v1/query", QUERY, VIEWERS),

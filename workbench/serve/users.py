@@ -146,21 +146,24 @@ def any_password(engine: sa.Engine) -> bool:
         )
 
 
-def renew_session(engine: sa.Engine, old: str, new: str, *, clock: Clock = time.time) -> bool:
-    """Where the sessions of two secrets are of one user: note in the old one that he proved it anew, and drop the new.
+def renew_session(engine: sa.Engine, old: str, new: str, *, clock: Clock = time.time) -> str:
+    """Which of two sessions of one browser goes on, by their secrets; the other one ends.
 
-    So pages of the notebook origin, which hang on the old one, stay open. False where they are not of one user.
+    Where both are of one user that is the old one, with a note that he proved anew who he is: what hangs on it at the
+    notebook origin stays open.
     """
     before, after = find_session(engine, old, clock=clock), find_session(engine, new, clock=clock)
-    if before is None or after is None or before.id != after.id:
-        return False
+    if before is None or after is None:
+        return new
+    same = before.id == after.id
     table = state.sessions
     with engine.begin() as connection:
-        connection.execute(
-            table.update().where(table.c.digest == before.session).values(signed_in_us=after.signed_in_us)
-        )
-        connection.execute(table.delete().where(table.c.digest == after.session))
-    return True
+        if same:
+            proved = table.update().where(table.c.digest == before.session).values(signed_in_us=after.signed_in_us)
+            connection.execute(proved)
+        ended = after if same else before
+        connection.execute(table.update().where(table.c.digest == ended.session).values(revoked_us=_now_us(clock)))
+    return old if same else new
 
 
 def list_sessions(engine: sa.Engine, user_id: int, *, clock: Clock = time.time) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 const secret = location.hash.slice(1);
 if (secret) {
   history.replaceState(null, "", location.pathname);
-  const form = document.querySelector("form");
+  const form = document.getElementById("by-link");
+  form.closest("details")?.setAttribute("open", "");
   form.elements.link.value = secret;
   document.getElementById("message").textContent = "Signing in…";
   form.submit();
