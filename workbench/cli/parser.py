@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_token(commands)
     _add_rows(commands)
     _add_user(commands)
+    _add_backup(commands)
     return parser
 
 
@@ -129,6 +130,14 @@ def _add_user(commands: Any) -> None:
     for name in ("add", "link"):
         made[name].add_argument("--expires", metavar="DURATION", help="how long the link is good (default 5m)")
     _command(actions, "list", "users:list_", "list all users, their roles and how they sign in")
+
+
+def _add_backup(commands: Any) -> None:
+    backup = _command(commands, "backup", "backup:backup", "copy log, lake, state and what people keep into a folder")
+    backup.add_argument("folder", type=Path, metavar="DIR", help="not there yet, or empty")
+    restore = _command(commands, "restore", "backup:restore", "check a backup and put it in the place of the home")
+    restore.add_argument("folder", type=Path, metavar="DIR")
+    restore.add_argument("--force", action="store_true", help="move a home that holds something aside")
 
 
 def join_relative_times(argv: Sequence[str]) -> list[str]:

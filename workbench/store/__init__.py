@@ -6,12 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.store.backup import Contents, back_up
     from workbench.store.batches import decode_batches, encode_batches
     from workbench.store.client import RemoteWriter, answer, attach
     from workbench.store.compaction import compact
     from workbench.store.follow import Follower, open_view
     from workbench.store.lake import Lake
     from workbench.store.registry import Identity, Series, SeriesRegistry
+    from workbench.store.restoring import read_contents, restore
     from workbench.store.retention import Retained, apply_retention
     from workbench.store.samples import Samples
     from workbench.store.view import View
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 # Arrow, numba and deltalake take most of a second to import; who only wants a name does not wait for them.
 _HOMES = {
     "Appended": "writer",
+    "Contents": "backup",
     "Follower": "follow",
     "Identity": "registry",
     "Lake": "lake",
@@ -35,11 +38,14 @@ _HOMES = {
     "answer": "client",
     "apply_retention": "retention",
     "attach": "client",
+    "back_up": "backup",
     "compact": "compaction",
     "decode_batches": "batches",
     "encode_batches": "batches",
     "open_view": "follow",
     "open_writer": "writer",
+    "read_contents": "restoring",
+    "restore": "restoring",
 }
 
 
@@ -55,6 +61,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Appended",
+    "Contents",
     "Follower",
     "Identity",
     "Lake",
@@ -69,9 +76,12 @@ __all__ = [
     "answer",
     "apply_retention",
     "attach",
+    "back_up",
     "compact",
     "decode_batches",
     "encode_batches",
     "open_view",
     "open_writer",
+    "read_contents",
+    "restore",
 ]

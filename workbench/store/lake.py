@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -83,22 +84,31 @@ class Lake:
 
     def log_identity(self) -> str | None:
         """Uuid of the log this lake belongs to; None for a new lake. Raises LayoutUnknown."""
-        path = self.folder / "identity.json"
-        if not path.exists():
-            return None
-        body = json.loads(path.read_text(encoding="utf-8"))
-        if body["layout"] != LAYOUT_VERSION:
-            raise LayoutUnknown(f"layout {body['layout']} is not {LAYOUT_VERSION}", where=str(path))
-        return body["log"]
+        return self._identity().get("log")
 
-    def adopt_log(self, uuid: str) -> None:
-        """Bind this lake to a log, for ever."""
+    @property
+    def first_segment(self) -> int:
+        """Number of the first segment of its log; not 1 where it was restored with the segments of an older log."""
+        return int(self._identity().get("first", 1))
+
+    def adopt_log(self, uuid: str, *, first: int = 1) -> None:
+        """Bind this lake for ever to a log, whose segments begin with number `first`."""
         known = self.log_identity()
         if known not in (None, uuid):
             raise LogCorrupt(
                 f"the lake belongs to log {known}, not {uuid}", where=str(self.folder), hint="Run workbench doctor."
             )
-        write_durably(self.folder / "identity.json", json.dumps({"layout": LAYOUT_VERSION, "log": uuid}).encode())
+        body = {"layout": LAYOUT_VERSION, "log": uuid, "first": first}
+        write_durably(self.folder / "identity.json", json.dumps(body).encode())
+
+    def _identity(self) -> dict[str, Any]:
+        path = self.folder / "identity.json"
+        if not path.exists():
+            return {}
+        body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if body["layout"] != LAYOUT_VERSION:
+            raise LayoutUnknown(f"layout {body['layout']} is not {LAYOUT_VERSION}", where=str(path))
+        return body
 
     def sealed(self, app: str) -> int | None:
         """Highest number that application `app` (`log:<uuid>`, `load:<id>`) committed, over all tables."""

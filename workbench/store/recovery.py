@@ -35,13 +35,14 @@ def recover(settings: Settings, lake: Lake) -> Recovered:
     """
     numbers = segment_numbers(settings)
     log_uuid = _identity(settings, lake, numbers)
-    sealed = lake.sealed(f"log:{log_uuid}") or 0
+    done = lake.sealed(f"log:{log_uuid}")
+    sealed = lake.first_segment - 1 if done is None else done
     if not numbers:
-        if sealed:
+        if done is not None:
             raise LogCorrupt(
                 f"the log is empty, the lake ends at segment {sealed}", where=str(settings.log_dir), hint=DOCTOR
             )
-        return Recovered(Header(log_uuid, 1, 0, _now_us()), {})
+        return Recovered(Header(log_uuid, sealed + 1, 0, _now_us()), {})
     _check_numbers(settings, numbers, sealed)
     headers = [read_header(segment_path(settings, number)) for number in numbers]
     for number, header in zip(numbers, headers, strict=True):

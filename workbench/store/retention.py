@@ -7,10 +7,9 @@ does what is left. The caller is one process (the keeper); the exchange of files
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ import sqlalchemy as sa
 from workbench.config import Settings
 from workbench.schema import KINDS, Kind
 from workbench.store import delta, parquet, state
+from workbench.store.held import held_files, history, named_versions, on_disk
 from workbench.store.lake import Lake
 from workbench.store.manifest import Manifest, maintenance_lock
 from workbench.store.parquet import DataFile
@@ -74,7 +74,7 @@ def apply_retention(
     if not dry_run:
         # The writer looks through the same log entries under this lock.
         with maintenance_lock(lake.folder):
-            for table, versions in _versions(_manifests(lake)).items():
+            for table, versions in named_versions(_manifests(lake)).items():
                 delta.clean_log(lake.path(table), oldest=min(versions))
     return done
 
@@ -122,7 +122,7 @@ def _shorten_samples(lake: Lake, now_us: int, excess_bytes: int, pinned: Sequenc
     Files that a pinned version names stay too: letting their rows go would free nothing.
     """
     kind, youngest = KINDS["samples"], _day(now_us - DAY_US)
-    held = _held(lake, kind.name, pinned)
+    held = held_files(lake, kind.name, pinned)
     files = sorted(lake.newest_files("samples"), key=lambda file: file.day or "")
     for file in files:
         if excess_bytes <= 0 or file.day is None or date.fromisoformat(file.day) >= youngest:
@@ -159,9 +159,9 @@ def _remove_files(lake: Lake, kind: Kind, done: Retained) -> None:
         return
     # The lock keeps a seal from committing a version between the two looks.
     with maintenance_lock(lake.folder):
-        held = _held(lake, kind.name, list(_manifests(lake)))
-        _, removed = _history(folder)
-    for name, path in _on_disk(folder).items():
+        held = held_files(lake, kind.name, list(_manifests(lake)))
+        _, removed = history(folder)
+    for name, path in on_disk(folder).items():
         if name in held:
             continue
         idle_seconds, grace_seconds = time.time() - path.stat().st_mtime, ORPHAN_GRACE_SECONDS
@@ -178,51 +178,8 @@ def _remove_files(lake: Lake, kind: Kind, done: Retained) -> None:
 def _going_bytes(lake: Lake, kind: str, pinned: Sequence[Manifest]) -> int:
     """Bytes of the files that are neither in the table now nor named by a pinned version."""
     current = {file.path for file in lake.newest_files(kind)}
-    held = current | _held(lake, kind, pinned)
-    return sum(path.stat().st_size for name, path in _on_disk(lake.path(kind)).items() if name not in held)
-
-
-def _held(lake: Lake, kind: str, manifests: Sequence[Manifest]) -> set[str]:
-    """Names of the files of a table that some versions name; with the newest manifest among them, those of now too."""
-    versions = _versions(manifests).get(kind, set())
-    folder = lake.path(kind)
-    added, removed = _history(folder)
-    held = {
-        name
-        for name, (until, _) in removed.items()
-        if any(added.get(name, 0) <= version < until for version in versions)
-    }
-    current = {file.path for file in lake.newest_files(kind)} if versions else set()
-    return held | {name for name in current if any(added.get(name, 0) <= version for version in versions)}
-
-
-def _versions(manifests: Iterable[Manifest]) -> dict[str, set[int]]:
-    """Table -> its versions that some manifests name."""
-    found: dict[str, set[int]] = {}
-    for manifest in manifests:
-        for kind, version in manifest.tables.items():
-            found.setdefault(kind, set()).add(version)
-    return found
-
-
-def _on_disk(folder: Path) -> dict[str, Path]:
-    """Name in the table -> path, of every data file below the folder of a table."""
-    found = (*folder.glob("*.parquet"), *folder.glob("day=*/*.parquet"))
-    return {str(path.relative_to(folder)): path for path in sorted(found)}
-
-
-def _history(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, int]]]:
-    """path -> version that added it, and path -> (version that removed it, when in microseconds), as the log tells."""
-    added: dict[str, int] = {}
-    removed: dict[str, tuple[int, int]] = {}
-    for version, actions in delta.entries(folder):
-        for action in actions:
-            if "add" in action:
-                added[action["add"]["path"]] = version
-            elif "remove" in action:
-                body = action["remove"]
-                removed[body["path"]] = (version, int(body.get("deletionTimestamp") or 0) * 1000)
-    return added, removed
+    held = current | held_files(lake, kind, pinned)
+    return sum(path.stat().st_size for name, path in on_disk(lake.path(kind)).items() if name not in held)
 
 
 def _manifests(lake: Lake) -> Iterator[Manifest]:
