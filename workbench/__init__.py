@@ -32,4 +32,11 @@ def sql(text: str) -> pd.DataFrame:
     return open().sql(text)
 
 
-__all__ = ["__version__", "open", "sql"]
+def load_ipython_extension(shell: object) -> None:
+    """`%load_ext workbench`: `%%promql`, `%%sql`, completion of names, bars, plain errors."""
+    from workbench.query import load_extension
+
+    load_extension(shell)
+
+
+__all__ = ["__version__", "load_ipython_extension", "open", "sql"]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from workbench.query.limited_view import limited
     from workbench.query.matchers import Condition, Matchers, canonical, contains, matchers_text, parse_matchers
     from workbench.query.names import prometheus_labels
+    from workbench.query.notebook.extension import load_extension
     from workbench.query.open import Workbench, open_workbench
     from workbench.query.promql import Matcher, parse
     from workbench.query.relational.answers import encode_table, sql_response
@@ -36,6 +37,7 @@ _HOMES = {
     "error_response": "api",
     "instant": "evaluate",
     "label_index": "index",
+    "load_extension": "notebook.extension",
     "limited": "limited_view",
     "matchers_text": "matchers",
     "moment_us": "times",
@@ -67,6 +69,7 @@ __all__ = [
     "instant",
     "label_index",
     "limited",
+    "load_extension",
     "matchers_text",
     "moment_us",
     "open_workbench",

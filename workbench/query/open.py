@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import html
 import time as clock
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench import config
-from workbench.errors import InputError
+from workbench.errors import InputError, QuerySyntaxError
 from workbench.query.evaluate import instant, range_query
 from workbench.query.index import label_index
+from workbench.query.relational.faults import pointed_at
 from workbench.query.result import Result
 from workbench.query.selection import Selection, select
-from workbench.query.times import Moment, duration_us, moment_us, show_us
+from workbench.query.times import Moment, duration_us, moment_us
 from workbench.query.views import view_of
+from workbench.query.waiting import Tell, waiting
+from workbench.query.welcome import as_html, as_text
 from workbench.schema import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -40,6 +43,11 @@ class Workbench:
         self.settings = settings
         self.view = view
         self._pinned = version
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it was opened at a lake version."""
+        return self._pinned is not None
 
     @property
     def version(self) -> str:
@@ -86,12 +94,14 @@ class Workbench:
             if end is not None or step is not None:
                 raise InputError("end and step need a start", where="query", hint='E.g. start="now-1h".')
             at_us = now_us if time is None else moment_us(time, now_us)
-            return instant(self.view, expr, at_us, limits=limits)
+            with _asking("PromQL", expr):
+                return instant(self.view, expr, at_us, limits=limits)
         if time is not None:
             raise InputError("give either time or start", where="query")
         start_us, end_us = self._range(start, end, now_us)
         step_us = _step_us(end_us - start_us) if step is None else duration_us(step)
-        return range_query(self.view, expr, start_us, end_us, step_us, limits=limits)
+        with _asking("PromQL", expr):
+            return range_query(self.view, expr, start_us, end_us, step_us, limits=limits)
 
     def select(self, what: str, *, start: Moment | None = None, end: Moment | None = None) -> Selection:
         """Samples as they were stored, of the series that a selector names; the last hour by default.
@@ -102,15 +112,17 @@ class Workbench:
         start_us, end_us = self._range("now-1h" if start is None else start, end, now_us)
         return select(self.view, what, start_us, end_us, limits=self.settings.query)
 
-    def sql(self, text: str, *, progress: Callable[[float], None] | None = None) -> pd.DataFrame:
+    def sql(self, text: str) -> pd.DataFrame:
         """Answer a SELECT over the tables (`SHOW TABLES`), as pandas; times are UTC, `now()` is as for `query`.
 
-        `progress` is told the share that is read. Raises QuerySyntaxError, QueryLimit, QueryError.
+        Raises QuerySyntaxError, QueryLimit, QueryError.
         """
         from workbench.query.readers import to_pandas
         from workbench.query.relational.statement import sql
 
-        return to_pandas(sql(self.view, text, now_us=self._now_us(), limits=self.settings.query, progress=progress))
+        now_us, limits = self._now_us(), self.settings.query
+        with _asking("SQL", text) as tell:
+            return to_pandas(sql(self.view, text, now_us=now_us, limits=limits, progress=tell))
 
     def table(
         self,
@@ -155,40 +167,10 @@ class Workbench:
         return pd.DataFrame(rows, columns=["name", "type", "unit", "help", "series"])
 
     def __repr__(self) -> str:
-        return "\n".join([self._facts(), *(f"  {call:<52} {what}" for call, what in self._calls())])
+        return as_text(self)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td style='text-align:left'><code>{html.escape(call)}</code></td>"
-            f"<td style='text-align:left'>{html.escape(what)}</td></tr>"
-            for call, what in self._calls()
-        )
-        return f"<p><b>{html.escape(self._facts())}</b></p><table>{rows}</table>"
-
-    def _facts(self) -> str:
-        self.view.refresh()
-        newest = self.view.latest_us
-        parts = [
-            f"Workbench at {self.settings.home}",
-            f"{len(self.view.registry):,} series",
-            f"newest sample {show_us(newest)}" if newest else "no recent samples",
-            f"lake version {self.view.lake_version}{' (pinned)' if self._pinned else ''}"
-            if self.view.lake_version
-            else "nothing sealed yet",
-        ]
-        return ", ".join(parts)
-
-    def _calls(self) -> list[tuple[str, str]]:
-        names = label_index(self.view).names()
-        name = next((found for found in names if "cpu" in found), names[0] if names else "up")
-        return [
-            (f'wb.query("{name}")', "newest values, as xarray"),
-            (f'wb.query("avg({name})", start="now-1h")', "the last hour, as xarray"),
-            (f'wb.select("{name}").to_pandas()', "samples as stored"),
-            ("wb.metrics()", f"the {len(names):,} metrics there are"),
-            ('wb.events(start="now-1d")', "what happened"),
-            ('wb.catalog["samples"].read()', "any table, as a lazy Dask frame"),
-        ]
+        return as_html(self)
 
     def _now_us(self) -> int:
         """Now; where the data ended earlier, its end: a stopped workbench and a named version still answer."""
@@ -215,6 +197,17 @@ def open_workbench(home: Path | str | None = None, *, version: str | None = None
     """
     settings = config.load(Path(home).expanduser() if home is not None else None)
     return Workbench(settings, view_of(settings, version), version)
+
+
+@contextmanager
+def _asking(language: str, text: str) -> Iterator[Tell]:
+    """While a question is answered: it is shown to take long, and a mistake in it is pointed at."""
+    try:
+        with waiting(language) as tell:
+            yield tell
+    except QuerySyntaxError as error:
+        error.add_note(pointed_at(text, error.position))
+        raise
 
 
 def _step_us(span_us: int) -> int:

@@ -41,6 +41,13 @@ MEASUREMENTS = pa.schema(
 METRICS = pa.schema([(name, pa.string()) for name in ("metric", "type", "unit", "help")] + [("series", pa.int64())])
 """Of `metrics`: one row a metric, with the number of its series."""
 
+MEANINGS = {
+    "measurements": "Measurements under the names and labels that PromQL sees: time, metric, value, labels.",
+    "metrics": "What there is to ask for: metric, type, unit, help, number of series.",
+    **{name: kind.meaning for name, kind in KINDS.items()},
+}
+"""What a row of each table is."""
+
 _BATCH_ROWS = 65_536
 
 Batches = Iterator[pa.RecordBatch]
