@@ -60,7 +60,7 @@ def test_it_sends_the_present_at_once_and_waits_for_a_hub_with_the_past(settings
     demo = subprocess.Popen(COMMAND, env=environment, stderr=subprocess.DEVNULL)
     try:
         receiver.wait(lambda: receiver.requests, 60)
-        (point, *_) = receiver.requests[0].resource_metrics[0].scope_metrics[0].metrics[0].histogram.data_points
+        (point, *_) = receiver.requests[0].resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points
         assert point.time_unix_nano // 1000 % STEP_US == 0
         eventually(lambda: shown(settings)["state"] == "waiting")
         assert shown(settings)["done"] == 0

@@ -180,8 +180,11 @@ def test_truth_lies_beside_the_data(short):
     Progress(short, NOW)
     lines = [json.loads(line) for line in (short.state_dir / "truth.jsonl").read_text().splitlines()]
     found = incidents(42, NOW - 2 * DAY_US, us("2026-10-04"))
-    assert [line["gen_ai.request.model"] for line in lines] == [one.model for one in found]
-    assert all(line["kind"] == "llm_slowdown" and line["start"] < line["end"] for line in lines)
+    assert [(line["kind"], line["target"]) for line in lines] == [(one.kind, one.target) for one in found]
+    assert all(line["start"] < line["end"] <= line["gone"] for line in lines)
+    slow = next(line for line in lines if line["kind"] == "llm_slowdown")
+    assert slow["component"] == "orchestrator"
+    assert slow["signals"] == [f"slow:{slow['target']}", "backlog"]
 
 
 def test_history_and_live_data_are_one_series_each_with_the_same_values(settings):

@@ -6,7 +6,7 @@ import numpy as np
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from tests.simulate.moments import CELL_US, platform, us
-from workbench.simulate.metric import HOSTS
+from workbench.simulate.metric import HOST_AGENT, HOSTS
 from workbench.simulate.otlp import Payload
 
 NOW = us("2026-10-02T10:00:10")
@@ -53,7 +53,7 @@ def test_every_resource_is_marked_and_names_its_host():
         dict(pairs(block.resource.attributes))
         for block in ExportMetricsServiceRequest.FromString(body).resource_metrics
     ]
-    assert {one["service.name"] for one in resources} == set(HOSTS)
+    assert {one["service.name"] for one in resources} == {*HOSTS, HOST_AGENT}
     for one in resources:
         assert one["deployment.environment.name"] == "simulated"
         assert one["host.name"] in {"sim-1", "sim-2", "sim-3"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.simulate.moments import CELL_US, DAY_US, STEP_US, platform, us
 from workbench.simulate import Platform
-from workbench.simulate.metric import HOSTS
+from workbench.simulate.metric import HOST_AGENT, HOSTS, resource
 
 TUESDAY = us("2026-09-08")
 """An ordinary school day close to the date that the magnitudes hold for, but for September's factor of 1.35."""
@@ -113,12 +113,13 @@ def test_histograms_are_whole():
         assert (np.diff(values[list(buckets)], axis=0) >= 0).all()
         np.testing.assert_array_equal(values[buckets[-1]], values[count])
         grown, summed = values[count, -1] - values[count, 0], values[total, -1] - values[total, 0]
-        assert grown > 0, metric.name
+        if grown < 200:  # what is rare has the mean of a few
+            continue
         # a mean that the distribution could have: a log-normal's is exp(sd² / 2) medians
         expected = metric.centre if metric.normal else metric.centre * np.exp(metric.spread**2 / 2)
         assert summed / grown == pytest.approx(expected, rel=0.25), metric
         checked += 1
-    assert checked > 25
+    assert checked > 100
 
 
 def growth_of(found: list[int], values: np.ndarray) -> float:
@@ -128,13 +129,13 @@ def growth_of(found: list[int], values: np.ndarray) -> float:
 def test_magnitudes_are_those_of_a_small_company():
     week = day_of(TUESDAY - DAY_US, 5)  # Monday to Friday
     per_day = lambda name, part="", **at: growth_of(rows(name, part, **at), week) / 5 / SEPTEMBER  # noqa: E731
-    assert per_day("http.server.request.duration", "count") / 86_400 == pytest.approx(3 * 0.9, rel=0.1)
+    assert per_day("http.server.request.duration", "count") / 86_400 == pytest.approx(3, rel=0.1)
     assert per_day("synth.content.items", synth__status="requested") == pytest.approx(10_000, rel=0.1)
     assert per_day("gen_ai.client.operation.duration", "count") / 86_400 == pytest.approx(0.64, rel=0.1)
     assert per_day("synth.llm.cost") == pytest.approx(80, rel=0.2)
     assert growth_of(rows("synth.revenue"), day_of(us("2026-09-01"), 29)) == pytest.approx(16_000, rel=0.25)
-    (mean,) = week[rows("synth.users.active", synth__window="1d", synth__segment="teacher")].mean(axis=1) / SEPTEMBER
-    assert mean == pytest.approx(620 * 0.42, rel=0.1)
+    mean = week[rows("synth.users.active", synth__window="1d", synth__segment="teacher")].sum(axis=0).mean()
+    assert mean / SEPTEMBER == pytest.approx(620 * 0.42, rel=0.1)
     errors = per_day("http.server.request.duration", "count", http__response__status_code="500")
     assert errors / per_day("http.server.request.duration", "count") == pytest.approx(0.0015, rel=0.3)
 
@@ -168,9 +169,8 @@ def test_people_come_in_crowds_and_machines_do_not():
 
 def test_every_metric_belongs_to_a_component_and_is_there_once():
     metrics = platform().metrics
-    assert {metric.service for metric in metrics} == set(HOSTS)
-    assert len({(metric.service, metric.name, metric.attributes) for metric in metrics}) == len(metrics)
-    assert 400 <= len(platform().series) <= 750
+    assert {metric.service for metric in metrics} == {*HOSTS, HOST_AGENT}
+    assert len({(resource(metric), metric.name, metric.attributes) for metric in metrics}) == len(metrics)
     for metric in metrics:
         assert list(metric.attributes) == sorted(metric.attributes)
         same = {

@@ -82,6 +82,13 @@ def _add_data(commands: Any) -> None:
         "--lake-version", default="", metavar="ID", help="the data to read (default: all received so far)"
     )
     report.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    simulate = _command(commands, "simulate", "simulate:simulate", "start an incident on the simulated platform")
+    what = simulate.add_mutually_exclusive_group(required=True)
+    what.add_argument("--list", action="store_true", help="all kinds of incident, and what one sees of each")
+    what.add_argument("--incident", metavar="NAME", help="start one of this kind now, on the running demo")
+    what.add_argument("--truth", action="store_true", help="print every incident that there was, a JSON object a line")
+    simulate.add_argument("--duration", metavar="DURATION", help="as in 10m or 2h (default: the shortest of its kind)")
+    simulate.add_argument("--target", default="", metavar="T", help="what it hits (default: the first of --list)")
     rules = _command(commands, "rules", "data:rules", "check rule files, or list the rules in force")
     rules.add_argument("action", choices=("check", "list"))
     rules.add_argument("files", nargs="*", type=Path, metavar="FILE")

@@ -10,13 +10,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.simulate.by_hand import start, started
+    from workbench.simulate.faults.kinds import KINDS
+    from workbench.simulate.faults.schedule import Incident, incidents
     from workbench.simulate.platform import Platform
-    from workbench.simulate.schedule import Incident, incidents
 
 # numpy takes its time; who only looks at the package does not wait for it.
-_HOMES = {"Incident": "schedule", "Platform": "platform", "incidents": "schedule"}
+_HOMES = {
+    "KINDS": "faults.kinds",
+    "Incident": "faults.schedule",
+    "Platform": "platform",
+    "incidents": "faults.schedule",
+    "start": "by_hand",
+    "started": "by_hand",
+}
 
-__all__ = ["Incident", "Platform", "incidents"]
+__all__ = ["KINDS", "Incident", "Platform", "incidents", "start", "started"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ import time
 
 from workbench import config, log
 from workbench.collect import Delivery, HttpDoor, Lifeline, ingest_address
+from workbench.simulate.by_hand import started
 from workbench.simulate.grid import STEP_US
 from workbench.simulate.otlp import Payload
 from workbench.simulate.platform import Platform
@@ -30,21 +31,26 @@ def load_past(settings: config.Settings, progress: Progress, lifeline: Lifeline)
     """Load the history on a platform of its own. What that needs is imported only where there is something to load."""
     from workbench.simulate.loader import hub_writer, load_history
 
-    load_history(Platform(settings.demo.seed), progress, lambda: hub_writer(settings), lifeline.wait)
+    platform = Platform(settings.demo.seed, started(settings))
+    load_history(platform, progress, lambda: hub_writer(settings), lifeline.wait)
 
 
 def send_live(settings: config.Settings, progress: Progress, lifeline: Lifeline) -> None:
     """Send every step of the grid as it comes, starting with the last one that has passed."""
     delivery = Delivery(HttpDoor(lambda: ingest_address(settings)), instance="demo")
-    payload = Payload(Platform(settings.demo.seed))
+    platform = Platform(settings.demo.seed, started(settings))
+    payload = Payload(platform)
     sent_us = 0
     while not lifeline.ended:
         now_us = time.time_ns() // 1000
         step_us = now_us // STEP_US * STEP_US
+        begun = [incident for incident in started(settings) if incident not in platform.schedule.started]
+        for incident in begun:
+            platform.start(incident)
         if step_us != sent_us:
             delivery.put(*payload.at(step_us))
             sent_us = step_us
-        progress.write_truth(now_us)
+        progress.write_truth(now_us, again=bool(begun))
         lifeline.wait((STEP_US - now_us % STEP_US) / SECOND_US / 2)
         if delivery.idle and sent_us > progress.memory.live_us:
             progress.delivered(sent_us)

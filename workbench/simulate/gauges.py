@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workbench.simulate import schedule, shapes
+from workbench.simulate import shapes
+from workbench.simulate.columns import SURGE, SURGE_GAIN
+from workbench.simulate.faults.schedule import Schedule
 from workbench.simulate.grid import CELL_US, CELLS, GAUGE_CELL, GAUGE_DAY, STEP_US, STEPS, generator
 from workbench.simulate.metric import Metric
 from workbench.simulate.shapes import DAY_US
@@ -21,23 +23,28 @@ _HOUR_US = DAY_US // 24
 class Gauges:
     """All gauges and up-down counters of a list of metrics."""
 
-    def __init__(self, seed: int, metrics: Sequence[Metric]) -> None:
+    def __init__(self, seed: int, metrics: Sequence[Metric], schedule: Schedule) -> None:
         self._seed = seed
+        self.schedule = schedule
         self._metrics = metrics
         self._nodes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def at(self, times_us: np.ndarray) -> np.ndarray:
         """Values float64[metric, time] in the metrics' units, at steps of the grid."""
         drives = shapes.drives(times_us)
-        strengths = schedule.signals(self._seed, times_us)
+        strengths = self.schedule.strengths(times_us)
+        surge = 1 + SURGE_GAIN * strengths[SURGE] if SURGE in strengths else np.ones(len(times_us))
+        drives["traffic"] = drives["traffic"] * surge
         noise = self._noise(times_us)
         values = np.empty((len(self._metrics), len(times_us)))
         for row, metric in enumerate(self._metrics):
             level = metric.level * drives[metric.drive] ** metric.elasticity
             moved = metric.spread * noise[row]
             value = level + moved if metric.normal else level * np.exp(moved)
-            if metric.reacts in strengths:
-                value = value + metric.gain * strengths[metric.reacts]
+            for one in metric.reacts:
+                if one.signal in strengths:
+                    change = one.gain * strengths[one.signal]
+                    value = value + change if one.on == "value" else value * (1 + change)
             value = np.clip(value, metric.low, metric.high)
             values[row] = np.round(value / metric.quantum) * metric.quantum if metric.quantum else value
         return values

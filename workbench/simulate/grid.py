@@ -15,8 +15,9 @@ CELL_US = 300 * SECOND_US
 STEPS = CELL_US // STEP_US
 CELLS = DAY_US // CELL_US
 
-SCHEDULE, FLOW_DAY, FLOW_CELL, GAUGE_DAY, GAUGE_CELL = range(1, 6)
-"""Streams of random numbers: the incidents, and two each for what counts and for what is gauged."""
+SCHEDULE, FLOW_DAY, FLOW_CELL, GAUGE_DAY, GAUGE_CELL, BLOCK, PEOPLE, ACTIVE, ROWS, CHANGES, SECURITY = range(1, 12)
+"""Streams of random numbers: incidents by day, two each for what counts and for what is gauged, incidents by block of
+thirty days, who signs up, who is active, what single rows look like, what is changed, who attacks."""
 
 
 def generator(seed: int, stream: int, place: int) -> np.random.Generator:

@@ -21,7 +21,7 @@ def registration(series: Series) -> tuple[Identity, str, str]:
         type=metric.type,
         unit=metric.unit,
         temporality=temporality,
-        resource=resource(metric.service),
+        resource=resource(metric),
         attributes=metric.attributes,
         part=series.part,
         bound=series.bound,

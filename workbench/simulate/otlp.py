@@ -20,15 +20,15 @@ DataPoint = metrics_pb2.NumberDataPoint | metrics_pb2.HistogramDataPoint
 
 
 class Payload:
-    """Makes requests for the moments of one platform; one resource per component."""
+    """Makes requests for the moments of one platform; one resource per instance."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._request = ExportMetricsServiceRequest()
         self._points: list[tuple[Metric, DataPoint]] = []
-        for service, metrics in groupby(platform.metrics, lambda metric: metric.service):
+        for pairs, metrics in groupby(platform.metrics, resource):
             block = self._request.resource_metrics.add()
-            block.resource.attributes.extend(_key_values(resource(service)))
+            block.resource.attributes.extend(_key_values(pairs))
             scope = block.scope_metrics.add()
             scope.scope.name, scope.scope.version = SCOPE, __version__
             for _, same in groupby(metrics, lambda metric: metric.name):

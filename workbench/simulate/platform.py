@@ -1,31 +1,46 @@
-"""The simulated STREAM platform: every series at any moment, as a function of seed and time alone."""
+"""The simulated STREAM platform: every series at any moment, a function of seed, started incidents and time alone."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from workbench.simulate.catalogue import metrics
-from workbench.simulate.flows import Flows, bucket_means
+from workbench.simulate.columns import bucket_means
+from workbench.simulate.faults.schedule import Incident, Schedule
+from workbench.simulate.flows import Flows
 from workbench.simulate.gauges import Gauges
 from workbench.simulate.grid import STEP_US, month_start_us
 from workbench.simulate.metric import Metric, Series, parts
+from workbench.simulate.people import People
+from workbench.simulate.shapes import DAY_US
 
 
 class Platform:
     """The platform of one seed. `metrics` and `series` never change their order; `values` has a row per series.
 
-    Not thread-safe: days are kept between calls. Two of the same seed give the same values.
+    `started` are incidents that were started by hand. Not thread-safe: days are kept between calls. Two of the same
+    seed and the same started incidents give the same values.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, started: Sequence[Incident] = ()) -> None:
         self.seed = seed
+        self.schedule = Schedule(seed, tuple(started))
+        self.people = People(seed, self.schedule)
         self.metrics: tuple[Metric, ...] = metrics()
         self.series: list[Series] = [series for metric in self.metrics for series in parts(metric)]
-        self._counted = [metric for metric in self.metrics if metric.type in {"counter", "histogram"}]
-        gauged = [metric for metric in self.metrics if metric.type not in {"counter", "histogram"}]
-        self._flows = Flows(seed, self._counted)
-        self._gauges = Gauges(seed, gauged)
-        self._means = {metric: bucket_means(metric) for metric in self._counted if metric.bounds}
+        self.counted = [metric for metric in self.metrics if metric.flows]
+        self.flows = Flows(seed, self.counted, self.schedule, self.people.counts)
+        self._gauges = Gauges(seed, [metric for metric in self.metrics if not metric.flows], self.schedule)
+        self._means = {metric: bucket_means(metric) for metric in self.counted if metric.bounds}
+
+    def start(self, incident: Incident) -> None:
+        """From its start on the platform has one more incident; what was before it stays as it was."""
+        self.schedule = Schedule(self.seed, (*self.schedule.started, incident))
+        self.people.schedule = self._gauges.schedule = self.schedule
+        self.people.forget(incident.start_us // DAY_US)
+        self.flows.reschedule(self.schedule, incident.start_us)
 
     def values(self, times_us: np.ndarray) -> np.ndarray:
         """Values float64[series, time] at `times_us` (int64, UTC), which must lie on the 10 s grid.
@@ -35,15 +50,14 @@ class Platform:
         times_us = np.asarray(times_us, np.int64)
         if (times_us % STEP_US).any():
             raise ValueError(f"the simulated platform is measured every {STEP_US // 1_000_000} s; a time lies between")
-        counts = iter(zip(self._counted, self._flows.slices, strict=True))
-        columns, levels = self._flows.at(times_us), iter(self._gauges.at(times_us))
+        counts = iter(self.flows.slices)
+        columns, levels = self.flows.at(times_us), iter(self._gauges.at(times_us))
         rows = []
         for metric in self.metrics:
-            if metric.type not in {"counter", "histogram"}:
+            if not metric.flows:
                 rows.append(next(levels)[None, :])
                 continue
-            _, where = next(counts)
-            found = columns[where]
+            found = columns[next(counts)]
             if metric.type == "counter":
                 rows.append(found * metric.quantum)
                 continue

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 from workbench.config import Settings
+from workbench.simulate.by_hand import started
+from workbench.simulate.faults.schedule import incidents, iso
 from workbench.simulate.plan import Memory, Plan, planned, recall, remember, write_json
-from workbench.simulate.schedule import incidents
-from workbench.simulate.shapes import DAY_US, SECOND_US
+from workbench.simulate.shapes import DAY_US
 
 
 class Progress:
@@ -56,12 +56,16 @@ class Progress:
             self._message = message
             self._save()
 
-    def write_truth(self, now_us: int) -> None:
-        """Write every incident from the start of the history to the end of the current day; once a day is enough."""
+    def write_truth(self, now_us: int, *, again: bool = False) -> None:
+        """Write every incident from the start of the history to the end of the current day; once a day is enough.
+
+        `again`: write it though it was written today, since an incident was started by hand.
+        """
         today = now_us // DAY_US
-        if today != self._truth_day:
+        if today != self._truth_day or again:
             self._truth_day = today
-            found = incidents(self._settings.demo.seed, self._memory.since_us, (today + 1) * DAY_US)
+            by_hand = started(self._settings)
+            found = incidents(self._settings.demo.seed, self._memory.since_us, (today + 1) * DAY_US - 1, by_hand)
             write_json(self._settings.state_dir / "truth.jsonl", *(incident.as_dict() for incident in found))
 
     def _save(self) -> None:
@@ -75,11 +79,7 @@ class Progress:
         return {
             "state": state,
             "done": round(done / total, 4) if total else 1.0,
-            "since": _iso(self._memory.since_us),
-            "live": _iso(self._memory.live_us) if self._memory.live_us else "",
+            "since": iso(self._memory.since_us),
+            "live": iso(self._memory.live_us) if self._memory.live_us else "",
             "message": self._message,
         }
-
-
-def _iso(time_us: int) -> str:
-    return dt.datetime.fromtimestamp(time_us / SECOND_US, dt.UTC).isoformat().replace("+00:00", "Z")

@@ -18,7 +18,9 @@ _HOURS = np.array([0, 3, 6, 8, 10, 12.5, 15, 17.5, 20, 22, 24])
 _HOUR_SHARES = np.array([0.22, 0.10, 0.18, 0.62, 1.00, 0.75, 1.00, 0.66, 0.55, 0.38, 0.22])
 _DAY_MEAN = float(np.trapezoid(_HOUR_SHARES, _HOURS)) / 24
 _WEEKDAYS = np.array([1.05, 1.10, 1.08, 1.05, 0.80, 0.30, 0.55])  # from Monday
-_WEEK_MEAN = float(_WEEKDAYS[:5].mean())
+_WORKDAY_MEAN = float(_WEEKDAYS[:5].mean())
+WEEK_MEAN = float(_WEEKDAYS.mean()) / _WORKDAY_MEAN
+"""Mean of `week` over seven days."""
 
 # Factors of the school year at days of the year (1 = 1 January): holidays, exams, spring break, summer, September.
 _YEAR_DAYS = np.array(
@@ -60,7 +62,7 @@ def day(times_us: np.ndarray) -> np.ndarray:
 
 def week(times_us: np.ndarray) -> np.ndarray:
     """Factor by the day of the week; the mean over Monday to Friday is 1. 1970-01-01 was a Thursday."""
-    return _WEEKDAYS[(times_us // DAY_US + 3) % 7] / _WEEK_MEAN
+    return _WEEKDAYS[(times_us // DAY_US + 3) % 7] / _WORKDAY_MEAN
 
 
 def year(times_us: np.ndarray) -> np.ndarray:
@@ -74,6 +76,16 @@ def growth(times_us: np.ndarray) -> np.ndarray:
     return GROWTH_PER_MONTH ** ((times_us - REFERENCE_US) / (MONTH_DAYS * DAY_US))
 
 
+def disk(times_us: np.ndarray) -> np.ndarray:
+    """Used share of a disk: from 0.35 up by 0.3 % a day to 0.8, and cleaned up then."""
+    return 0.35 + 0.003 * (times_us / DAY_US % 150)
+
+
+def renewed_seconds(times_us: np.ndarray) -> np.ndarray:
+    """Expiry (seconds since 1970) of certificates that are renewed each sixty days, for ninety."""
+    return (times_us // (60 * DAY_US) * 60 + 90) * 86_400.0
+
+
 def drives(times_us: np.ndarray) -> dict[str, np.ndarray]:
     """Every shape that a metric can follow, at these times: name -> factor, 1 on an average weekday."""
     times_us = np.asarray(times_us, np.int64)
@@ -84,4 +96,7 @@ def drives(times_us: np.ndarray) -> dict[str, np.ndarray]:
         "growth": grown,
         "season": season,
         "traffic": season * day(times_us) * week(times_us),
+        "disk": disk(times_us),
+        "disk_free": 1 - disk(times_us),
+        "certificate": renewed_seconds(times_us),
     }

@@ -1,93 +1,78 @@
-"""The orchestrator: calls to language models, their tokens and cost, the items they become, the queues between."""
+"""The orchestrator: the items it makes, the queues between, and the calls to others that this takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from workbench.simulate.catalogue.company import CALLS_PER_SECOND, DOMAINS, ITEMS_PER_SECOND, MODELS, Model
-from workbench.simulate.catalogue.component import CALL_BOUNDS, Component
-from workbench.simulate.metric import Metric
+from workbench.simulate.catalogue.company import CALLS_PER_SECOND, DOMAINS, ITEMS_PER_SECOND
+from workbench.simulate.catalogue.component import Component
+from workbench.simulate.metric import Metric, Reaction, Source
 
 ORCHESTRATOR = Component("orchestrator")
 ITEM_BOUNDS = (2.5, 5.0, 10.0, 20.0, 40.0, 80.0)
-TOKEN_BOUNDS = (64.0, 256.0, 1024.0, 4096.0, 16384.0)
-CENT_SHARE = 0.01
-"""Cost is counted in hundredths of a cent."""
+WAIT_BOUNDS = (0.1, 0.5, 1.0, 2.0, 5.0, 30.0)
+SEGMENT_SHARES = {"teacher": 0.6, "school": 0.4}
+"""Who asks for content, and how much of it."""
+DISCARDED, PUBLISHED = 0.28, 0.6
+STATUSES = {"requested": 1.0, "accepted": 1 - DISCARDED, "discarded": DISCARDED, "published": PUBLISHED}
+"""Shares of what was requested; an accepted item may be published too, all others are discarded."""
+
+
+def items(domain: str, segment: str) -> Source:
+    """The items of a domain that a segment asks for."""
+    rate = ITEMS_PER_SECOND * DOMAINS[domain] * SEGMENT_SHARES[segment]
+    return Source(f"items:{domain}:{segment}", rate)
 
 
 def metrics() -> Iterator[Metric]:
-    """Everything the orchestrator measures."""
-    for model in MODELS:
-        yield from _calls(model)
+    """Items, queues, pools, caches of the orchestrator."""
     for domain, share in DOMAINS.items():
         yield from _items(domain, share)
-    yield ORCHESTRATOR.number(
-        "synth.queue.depth",
-        "{item}",
-        "Items waiting",
-        8.0,
-        {"synth.queue": "generate"},
-        spread=0.3,
-        reacts="backlog",
-        gain=45.0,
-    )
-    for queue, depth in (("validate", 3.0), ("publish", 1.5)):
-        yield ORCHESTRATOR.number(
-            "synth.queue.depth", "{item}", "Items waiting", depth, {"synth.queue": queue}, spread=0.3
-        )
-    yield ORCHESTRATOR.saturation("worker", 0.35)
-    yield ORCHESTRATOR.saturation("llm", 0.3)
+    yield from _queues()
+    yield ORCHESTRATOR.saturation("worker", 0.35, Reaction("buildup", 0.4, "value"))
+    yield ORCHESTRATOR.saturation("llm", 0.3, Reaction("storm", 0.5, "value"), Reaction("backlog", 0.2, "value"))
     yield from ORCHESTRATOR.cache("llm", CALLS_PER_SECOND, 0.2)
 
 
-def _calls(model: Model) -> Iterator[Metric]:
-    at = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": model.provider, "gen_ai.request.model": model.name}
-    rate = CALLS_PER_SECOND * model.share
-    yield ORCHESTRATOR.histogram(
-        "gen_ai.client.operation.duration",
-        "s",
-        "Duration of LLM calls",
-        rate,
-        at,
-        bounds=CALL_BOUNDS,
-        centre=model.median_seconds,
-        spread=0.73,  # p95 is 3.3 times the median
-        reacts=f"slow:{model.name}",
-        gain=2.0,
-    )
-    for kind, median, spread in (("input", 1020.0, 1.0), ("output", 129.0, 0.85)):
-        shape = {"bounds": TOKEN_BOUNDS, "centre": median, "spread": spread}
-        used = {**at, "gen_ai.token.type": kind}
-        yield ORCHESTRATOR.histogram("gen_ai.client.token.usage", "{token}", "Tokens per LLM call", rate, used, **shape)
-    for reason, part in (("first", 1.0), ("retry", 0.01)):
-        tried = {**at, "synth.reason": reason}
-        yield ORCHESTRATOR.counter("synth.llm.attempts", "{attempt}", "Attempts to call an LLM", rate * part, tried)
-    dollars = CENT_SHARE / 100
-    for domain, share in DOMAINS.items():
-        spent = {**at, "synth.domain": domain, "synth.role": model.role}
-        cost = rate * share * model.dollars_per_call / dollars
-        yield ORCHESTRATOR.counter(
-            "synth.llm.cost", "{USD}", "Cost of LLM calls", cost, spent, quantum=dollars, dispersion=15.0
-        )
-
-
 def _items(domain: str, share: float) -> Iterator[Metric]:
-    rate = ITEMS_PER_SECOND * share
-    for segment, part in (("teacher", 0.6), ("school", 0.4)):
-        for status, kept in (("requested", 1.0), ("accepted", 0.72), ("discarded", 0.28), ("published", 0.6)):
+    discarding = Reaction(f"discarding:{domain}", 0.15)
+    accepting = Reaction(f"discarding:{domain}", -0.15)
+    moved = {"accepted": (accepting,), "discarded": (discarding,), "published": (accepting,)}
+    for segment in SEGMENT_SHARES:
+        source = items(domain, segment)
+        for status, kept in STATUSES.items():
             at = {"synth.domain": domain, "synth.segment": segment, "synth.status": status}
-            yield ORCHESTRATOR.counter(
-                "synth.content.items", "{item}", "Content items by status", rate * part * kept, at
-            )
-    yield ORCHESTRATOR.histogram(
-        "synth.content.duration",
-        "s",
-        "Time from request to content item",
-        rate,
-        {"synth.domain": domain, "synth.outcome": "success"},
-        bounds=ITEM_BOUNDS,
-        centre=9.0,
-        spread=0.69,
-        reacts="backlog",
-        gain=1.2,
-    )
+            more: dict[str, Any] = {"share": kept, "reacts": moved.get(status, ())}
+            yield ORCHESTRATOR.counter("synth.content.items", "{item}", "Content items by status", source, at, **more)
+    taken = Source(f"made:{domain}", ITEMS_PER_SECOND * share)
+    failing = (("success", 0.99, -1.0), ("failure", 0.01, 1.0))
+    for outcome, part, sign in failing:
+        at = {"synth.domain": domain, "synth.outcome": outcome}
+        reacts = (
+            Reaction("backlog", 1.2, "value"),
+            Reaction("failing", 0.3 * sign),
+            Reaction("overflow", 0.2 * sign),
+        )
+        shape: dict[str, Any] = {"bounds": ITEM_BOUNDS, "centre": 9.0, "spread": 0.69, "share": part, "reacts": reacts}
+        text = "Time from request to content item"
+        yield ORCHESTRATOR.histogram("synth.content.duration", "s", text, taken, at, **shape)
+
+
+def _queues() -> Iterator[Metric]:
+    depths = {
+        "generate": (8.0, (Reaction("backlog", 45.0, "value"),)),
+        "validate": (3.0, (Reaction("buildup", 300.0, "value"),)),
+        "publish": (1.5, ()),
+        "optimise": (0.8, (Reaction("runaway", 12.0, "value"),)),
+        "webhooks": (1.0, ()),
+    }
+    for queue, (depth, reacts) in depths.items():
+        at = {"synth.queue": queue}
+        more: dict[str, Any] = {"spread": 0.3, "reacts": reacts}
+        yield ORCHESTRATOR.number("synth.queue.depth", "{item}", "Items waiting", depth, at, **more)
+    for queue, signal, gain in (("generate", "backlog", 5.0), ("validate", "buildup", 40.0), ("publish", "", 0.0)):
+        reacts = (Reaction(signal, gain, "value"),) if signal else ()
+        shape: dict[str, Any] = {"bounds": WAIT_BOUNDS, "centre": 0.6, "spread": 0.73, "reacts": reacts}
+        at = {"synth.queue": queue}
+        yield ORCHESTRATOR.histogram("synth.queue.wait", "s", "Time in a queue", ITEMS_PER_SECOND, at, **shape)
