@@ -119,6 +119,13 @@ class Mail:
 
 
 @dataclass(frozen=True)
+class Ops:
+    """The operators' drill-down: how many pages of it may be open at a time."""
+
+    sessions_max: int = 24
+
+
+@dataclass(frozen=True)
 class Demo:
     """The simulated STREAM platform."""
 
@@ -140,6 +147,7 @@ class Settings:
     stream: Stream = Stream()
     alert: Alert = Alert()
     mail: Mail = Mail()
+    ops: Ops = Ops()
     demo: Demo = Demo()
 
     @property

@@ -348,7 +348,7 @@ async def test_unknown_and_faulty_dashboards_are_explained(stage: Stage, tmp_pat
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
         absent = await client.get("/live/absent")
         assert absent.status_code == 404
-        assert "mine, overview" in absent.text
+        assert "mine, operations, overview" in absent.text
         faulty = await client.get("/live/mine")
         assert faulty.status_code == 500
         assert "line 2: unknown key &#39;section&#39;" in faulty.text

@@ -13,10 +13,12 @@ from workbench.analyze.daily import (
     usual_day,
 )
 from workbench.analyze.days_ahead import Outlook, outlook
+from workbench.analyze.movers import Mover, top_movers
 
 __all__ = [
     "SLOTS",
     "Comparison",
+    "Mover",
     "Outlook",
     "Unusual",
     "Usual",
@@ -26,5 +28,6 @@ __all__ = [
     "say_change",
     "say_hours",
     "say_value",
+    "top_movers",
     "usual_day",
 ]

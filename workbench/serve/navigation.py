@@ -9,6 +9,7 @@ from workbench.serve import policy
 ENTRIES = (
     ("Live", "/live/overview", policy.VIEWERS),
     ("Boards", "/boards/", policy.VIEWERS),
+    ("Operations", "/to/ops/", policy.DRILLERS),
     ("Reports", "/reports/", policy.VIEWERS),
     ("People", "/people/", policy.ADMINS),
     ("You", "/people/me", policy.VIEWERS),
@@ -18,5 +19,9 @@ ENTRIES = (
 
 def navigation(request: Request) -> tuple[tuple[str, str], ...]:
     """(name, address) of what the one who asks may open."""
-    role = request.state.person.role
-    return tuple((name, address) for name, address, roles in ENTRIES if role in roles)
+    return entries(request.state.person.role)
+
+
+def entries(role: str, origin: str = "") -> tuple[tuple[str, str], ...]:
+    """(name, address) of what a role may open; with `origin` before each, for the pages of the other origin."""
+    return tuple((name, origin + address) for name, address, roles in ENTRIES if role in roles)

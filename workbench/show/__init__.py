@@ -8,15 +8,21 @@ if TYPE_CHECKING:
     from workbench.show.assets import load_assets
     from workbench.show.context import SHIPPED_DASHBOARDS, ShowContext
     from workbench.show.live import RealTimeUpdater
+    from workbench.show.ops.drill import Board
+    from workbench.show.ops.server import Caller, Surroundings, drill_server
     from workbench.show.page import render_page, script_json
     from workbench.show.site import routes
     from workbench.show.spec import Dashboard, load_dashboard
 
 __all__ = [
     "SHIPPED_DASHBOARDS",
+    "Board",
+    "Caller",
     "Dashboard",
     "RealTimeUpdater",
     "ShowContext",
+    "Surroundings",
+    "drill_server",
     "load_assets",
     "load_dashboard",
     "render_page",
@@ -26,9 +32,13 @@ __all__ = [
 
 _HOMES = {
     "SHIPPED_DASHBOARDS": "context",
+    "Board": "ops.drill",
+    "Caller": "ops.server",
     "Dashboard": "spec",
     "RealTimeUpdater": "live",
     "ShowContext": "context",
+    "Surroundings": "ops.server",
+    "drill_server": "ops.server",
     "load_assets": "assets",
     "load_dashboard": "spec",
     "render_page": "page",

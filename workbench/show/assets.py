@@ -48,14 +48,26 @@ def _load(folder: Path, _modified_ns: int) -> Assets:
     return Assets({name: f"/static/{file}" for name, file in names.items()}, frozenset(names.values()), folder)
 
 
-def static_file(request: Request) -> Response:
-    """One file of the manifest, in the best encoding that the browser takes; nothing else is served."""
+@dataclass(frozen=True)
+class BuiltFile:
+    """One file as it goes over the wire."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+def built_file(name: str, accept_encoding: str) -> BuiltFile | None:
+    """A file of the manifest in the best encoding that the browser takes; None for any other name."""
     assets = load_assets()
-    name = str(request.path_params["file"])
     if name not in assets.files:
-        return PlainTextResponse("There is no such file.", 404)
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-    accepted = accepted_encodings(request)
+        return None
+    headers = {
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "Content-Type": _MEDIA_TYPES[Path(name).suffix],
+        "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+    }
+    accepted = _encodings(accept_encoding)
     path = assets.folder / name
     for encoding, suffix in _ENCODINGS:
         packed = assets.folder / (name + suffix)
@@ -63,14 +75,23 @@ def static_file(request: Request) -> Response:
             headers["Content-Encoding"] = encoding
             path = packed
             break
-    headers["X-Content-Type-Options"] = "nosniff"
-    return Response(path.read_bytes(), headers=headers, media_type=_MEDIA_TYPES[Path(name).suffix])
+    return BuiltFile(path.read_bytes(), headers)
+
+
+def static_file(request: Request) -> Response:
+    """One file of the manifest; nothing else is served."""
+    found = built_file(str(request.path_params["file"]), request.headers.get("accept-encoding", ""))
+    return Response(found.body, headers=found.headers) if found else PlainTextResponse("There is no such file.", 404)
 
 
 def accepted_encodings(request: Request) -> set[str]:
     """The content encodings that a client takes, without those it refuses by `q=0`."""
+    return _encodings(request.headers.get("accept-encoding", ""))
+
+
+def _encodings(accept_encoding: str) -> set[str]:
     found = set()
-    for part in request.headers.get("accept-encoding", "").split(","):
+    for part in accept_encoding.split(","):
         name, _, parameters = part.partition(";")
         if not _REFUSED.fullmatch(parameters.strip()):
             found.add(name.strip().lower())

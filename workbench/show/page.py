@@ -75,9 +75,23 @@ def render_dashboard(
     )
 
 
-def render_page(title: str, body: Markup, *, current: str = "", navigation: Sequence[tuple[str, str]] = ()) -> str:
-    """Any other page in the same shell: a heading and a body. `current` is the address that the navigation marks."""
-    return _template("plain.html").render(**_shell_values(title, current, navigation), body=body)
+def render_page(
+    title: str,
+    body: Markup,
+    *,
+    current: str = "",
+    navigation: Sequence[tuple[str, str]] = (),
+    static_prefix: str = "",
+) -> str:
+    """Any other page in the same shell: a heading and a body. `current` is the address that the navigation marks.
+
+    With `static_prefix` the page's files are asked for below it, and no script is.
+    """
+    values = _shell_values(title, current, navigation)
+    if static_prefix:
+        urls = {name: static_prefix + values[name].removeprefix("/static") for name in ("style_url", "icon_url")}
+        values = {**values, **urls, "script_url": ""}
+    return _template("plain.html").render(**values, body=body)
 
 
 def _shell_values(title: str, current: str, navigation: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -86,6 +100,7 @@ def _shell_values(title: str, current: str, navigation: Sequence[tuple[str, str]
     return {
         "title": title,
         "current": current,
+        "home_url": "/",
         "navigation": list(navigation),
         "style_url": assets.url("page.css"),
         "script_url": assets.url("main.js"),

@@ -187,12 +187,12 @@ def alert_rows(alerts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         about = {k: v for k, v in labels.items() if k not in ("alertname", "severity") and not k.startswith("__")}
         rows.append(
             {
-                "name": _short(str(labels.get("alertname", "alert"))),
-                "severity": _short(str(labels.get("severity", "info"))),
-                "state": _short(str(alert.get("state", "firing"))),
+                "name": shortened(str(labels.get("alertname", "alert"))),
+                "severity": shortened(str(labels.get("severity", "info"))),
+                "state": shortened(str(alert.get("state", "firing"))),
                 "since": _epoch_seconds(alert.get("activeAt")),
-                "summary": _short(str(annotations.get("summary") or annotations.get("description") or ""), 400),
-                "labels": _short(", ".join(f"{k}={v}" for k, v in sorted(about.items())), 200),
+                "summary": shortened(str(annotations.get("summary") or annotations.get("description") or ""), 400),
+                "labels": shortened(", ".join(f"{k}={v}" for k, v in sorted(about.items())), 200),
                 "simulated": labels.get("deployment_environment_name") == "simulated",
             }
         )
@@ -246,7 +246,7 @@ def _series(results: Sequence[Any], number: int, legend: str) -> list[dict[str, 
             {
                 "key": key,
                 "query": number,
-                "name": _short(_legend(legend, labels)),
+                "name": shortened(legend_text(legend, labels)),
                 "last": _plain(float(finite[-1])) if finite.size else None,
                 "simulated": labels.get("deployment_environment_name") == "simulated",
                 "values": values,
@@ -261,7 +261,8 @@ def _largest(rows: list[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any
     return sorted(kept, key=lambda row: (row["query"], row["name"], row["key"])), len(rows) - len(kept)
 
 
-def _legend(template: str, labels: Mapping[str, str]) -> str:
+def legend_text(template: str, labels: Mapping[str, str]) -> str:
+    """The name of a series: its legend with the labels filled in, else the labels themselves."""
     if not template:
         shown = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__")
         return shown or labels.get("__name__", "value")
@@ -278,7 +279,8 @@ def _plain(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def _short(text: str, chars_max: int = NAME_CHARS_MAX) -> str:
+def shortened(text: str, chars_max: int = NAME_CHARS_MAX) -> str:
+    """A text cut to what a page has room for."""
     return text if len(text) <= chars_max else text[: chars_max - 1] + "…"
 
 

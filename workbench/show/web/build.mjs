@@ -15,7 +15,7 @@ const options = { gz: { level: 9 }, br: { params: { [constants.BROTLI_PARAM_QUAL
 
 const bundle = await build({
   absWorkingDir: here,
-  entryPoints: ["src/main.ts", "src/boards.ts", "src/worker.ts", "src/page.css"],
+  entryPoints: ["src/main.ts", "src/boards.ts", "src/ops.ts", "src/worker.ts", "src/page.css", "src/ops.css"],
   bundle: true,
   write: false,
   outdir: "out",

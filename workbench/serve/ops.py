@@ -1,0 +1,111 @@
+"""The process `ops`: Panel's server with the operators' drill-down, on a socket that only the front may enter.
+
+Loading Panel and Bokeh takes seconds, so that and a first measurement are done before the socket is there: who opens
+the page then waits for neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from tornado.ioloop import IOLoop
+
+from workbench import log
+from workbench.config import Settings
+from workbench.errors import StoreError
+from workbench.query import range_query
+from workbench.serve.listen import stop_on_signals, unix_socket
+from workbench.serve.navigation import entries
+from workbench.serve.origins import Origins, local_origins
+from workbench.serve.people import Person
+from workbench.serve.process import Child, child_main
+from workbench.serve.rows import RowsViews
+from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Surroundings, drill_server
+from workbench.store import Follower, View, open_view, state
+
+FOLLOW_EVERY_SECONDS = 0.5
+"""Charts move every few seconds; looking for new data more often would not be seen."""
+
+BOARD = "operations.yaml"
+
+logger = log.get(__name__)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    asyncio.run(_run(child_main("ops")))
+
+
+async def _run(child: Child) -> None:
+    settings = child.settings
+    loop = IOLoop.current()
+    stop = stop_on_signals(asyncio.get_running_loop())
+    origins = local_origins(child.ports["main"], child.ports["notebook"])
+    socket_file = settings.runtime_dir / "ops.sock"
+    view = open_view(settings)
+    board = Board(
+        _board_file(settings),
+        evaluate=lambda view, expr, start_us, end_us, step_us: range_query(
+            view, expr, start_us, end_us, step_us, limits=settings.query
+        ),
+    )
+    engine = state.engine(settings)
+    views = RowsViews(view, engine)
+
+    def view_of(caller: Caller) -> tuple[View, Any]:
+        rows = views.of(Person(caller.person, caller.role))
+        return rows.view, rows.matchers
+
+    around = Surroundings(
+        board,
+        view_of=view_of,
+        ways=lambda caller: _ways(origins, caller),
+        sessions_max=settings.ops.sessions_max,
+    )
+    following = threading.Thread(target=_follow, args=(view, stop), name="follow", daemon=True)
+    following.start()
+    bokeh, server = drill_server(around, loop)
+    await board.warm(view, ())
+    listening = unix_socket(socket_file)
+    listening.setblocking(False)
+    server.add_socket(listening)
+    bokeh.start()
+    logger.info("ops is up", socket=str(socket_file))
+    try:
+        await stop.wait()
+    finally:
+        bokeh.stop()
+        socket_file.unlink(missing_ok=True)
+        following.join(timeout=2)
+        engine.dispose()
+
+
+def _board_file(settings: Settings) -> Path:
+    own = settings.home / "dashboards" / BOARD
+    return own if own.exists() else SHIPPED_DASHBOARDS / BOARD
+
+
+def _follow(view: Follower, stop: asyncio.Event) -> None:
+    failing = False
+    while not stop.is_set():
+        try:
+            view.refresh()
+            failing = False
+        except (StoreError, OSError) as error:
+            if not failing:
+                logger.error("cannot follow the log", error=str(error))
+            failing = True
+        time.sleep(FOLLOW_EVERY_SECONDS)
+
+
+def _ways(origins: Origins, caller: Caller) -> tuple[str, tuple[tuple[str, str], ...]]:
+    main = origins.main_of(caller.host)
+    return f"{main}/", entries(caller.role, main)
+
+
+if __name__ == "__main__":
+    main()
