@@ -102,7 +102,7 @@ def _evaluate(options: argparse.Namespace, settings: config.Settings, ranged: li
 def report(options: argparse.Namespace) -> int:
     """Run a report and print where it is kept."""
     settings = _open_home(options, make=True)
-    from workbench.report import run_report
+    from workbench.report import kept_pdf, run_report
 
     try:
         day = date.fromisoformat(options.date) if options.date else None
@@ -111,6 +111,8 @@ def report(options: argparse.Namespace) -> int:
     pairs = parse_pairs(options.parameter, where="--parameter")
     values = {name: parse_scalar(text) for name, text in pairs.items()}
     made = run_report(options.name, settings=settings, day=day, parameters=values, lake_version=options.lake_version)
+    if options.pdf:
+        kept_pdf(made)
     print(made.folder)
     return 0
 

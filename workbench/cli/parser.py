@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench
+from workbench.cli.jobs_parser import add_jobs
 
 TIME_FLAGS = frozenset({"--time", "--start", "--end"})
 IMPORTED = ("samples", "events", "usage", "costs")
@@ -24,6 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_running(commands)
     _add_data(commands)
     _add_token(commands)
+    add_jobs(commands, _command)
     _add_rows(commands)
     _add_user(commands)
     _add_backup(commands)
@@ -89,6 +91,7 @@ def _add_data(commands: Any) -> None:
     what.add_argument("--truth", action="store_true", help="print every incident that there was, a JSON object a line")
     simulate.add_argument("--duration", metavar="DURATION", help="as in 10m or 2h (default: the shortest of its kind)")
     simulate.add_argument("--target", default="", metavar="T", help="what it hits (default: the first of --list)")
+    report.add_argument("--pdf", action="store_true", help="write it as PDF too, beside the page")
     rules = _command(commands, "rules", "data:rules", "check rule files, or list the rules in force")
     rules.add_argument("action", choices=("check", "list"))
     rules.add_argument("files", nargs="*", type=Path, metavar="FILE")

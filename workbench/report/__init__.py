@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.report.board import board_style, snapshot_policy
-    from workbench.report.deliver.outbox import send_due
-    from workbench.report.deliver.pdf import report_pdf
+    from workbench.report.deliver.outbox import mails_of, send_due
+    from workbench.report.deliver.pdf import kept_pdf, report_pdf
     from workbench.report.display import line_chart, show_figures, table
     from workbench.report.jobs.cron import next_time, parse_cron
     from workbench.report.jobs.execute import give_up, run_job
+    from workbench.report.jobs.export import airflow, kubernetes
     from workbench.report.jobs.files import Job, job_files, load_jobs, read_jobs
     from workbench.report.jobs.located import Fault
     from workbench.report.jobs.runs import (
+        Cause,
         Run,
         claim,
         disabled_jobs,
@@ -24,17 +26,18 @@ if TYPE_CHECKING:
         switch,
     )
     from workbench.report.kept import Report, get_report, list_reports
-    from workbench.report.notebooks import notebook_file
+    from workbench.report.notebooks import board_notebooks, notebook_file
     from workbench.report.provenance import FIGURES_TYPE, Provenance
     from workbench.report.render import CONTENT_SECURITY_POLICY, render_html
     from workbench.report.run import run_report
-    from workbench.report.snapshot import board_about, board_notebooks, render_snapshot
+    from workbench.report.snapshot import board_about, render_snapshot
     from workbench.report.snapshots import Snapshot, get_snapshot, list_snapshots, live_dir
     from workbench.report.tiles import Kpi, Live, daily_chart, facts, heading, kpis
 
 # What runs notebooks loads numpy, Arrow and the lake; the scheduler, which waits most of its life, needs none of it.
 _HOMES = {
     "CONTENT_SECURITY_POLICY": "render",
+    "Cause": "jobs.runs",
     "FIGURES_TYPE": "provenance",
     "Fault": "jobs.located",
     "Job": "jobs.files",
@@ -44,8 +47,9 @@ _HOMES = {
     "Report": "kept",
     "Run": "jobs.runs",
     "Snapshot": "snapshots",
+    "airflow": "jobs.export",
     "board_about": "snapshot",
-    "board_notebooks": "snapshot",
+    "board_notebooks": "notebooks",
     "board_style": "board",
     "claim": "jobs.runs",
     "daily_chart": "tiles",
@@ -58,7 +62,9 @@ _HOMES = {
     "give_up": "jobs.execute",
     "heading": "tiles",
     "job_files": "jobs.files",
+    "kept_pdf": "deliver.pdf",
     "kpis": "tiles",
+    "kubernetes": "jobs.export",
     "last_runs": "jobs.runs",
     "line_chart": "display",
     "list_reports": "kept",
@@ -66,6 +72,7 @@ _HOMES = {
     "list_snapshots": "snapshots",
     "live_dir": "snapshots",
     "load_jobs": "jobs.files",
+    "mails_of": "deliver.outbox",
     "next_time": "jobs.cron",
     "notebook_file": "notebooks",
     "parse_cron": "jobs.cron",
@@ -97,6 +104,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "CONTENT_SECURITY_POLICY",
     "FIGURES_TYPE",
+    "Cause",
     "Fault",
     "Job",
     "Kpi",
@@ -105,6 +113,7 @@ __all__ = [
     "Report",
     "Run",
     "Snapshot",
+    "airflow",
     "board_about",
     "board_notebooks",
     "board_style",
@@ -119,7 +128,9 @@ __all__ = [
     "give_up",
     "heading",
     "job_files",
+    "kept_pdf",
     "kpis",
+    "kubernetes",
     "last_runs",
     "line_chart",
     "list_reports",
@@ -127,6 +138,7 @@ __all__ = [
     "list_snapshots",
     "live_dir",
     "load_jobs",
+    "mails_of",
     "next_time",
     "notebook_file",
     "parse_cron",

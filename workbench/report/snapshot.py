@@ -11,22 +11,14 @@ from workbench.config import Settings
 from workbench.errors import ReportError
 from workbench.report.board import board_html, live_numbers
 from workbench.report.execute import execute, turn
+from workbench.report.notebooks import board_notebooks
 from workbench.report.provenance import Provenance, code_version, figures_of, sha256
 from workbench.report.run import own_parameters
 from workbench.report.snapshots import PAGE, Snapshot, drafted, get_snapshot, mark_failed, pinned, put_in_place
 from workbench.store import Lake, attach
 
-SHIPPED_BOARDS = Path(__file__).resolve().parents[2] / "dashboards"
 MAX_PAGE_BYTES = 4 * 2**20
 """A page beyond this is not there in a second, on a phone least of all."""
-
-
-def board_notebooks(settings: Settings) -> dict[str, Path]:
-    """Name -> notebook of every board: those that people published in the home, else those that we ship."""
-    places = (SHIPPED_BOARDS, settings.home / "dashboards")
-    found = {file.stem: file for place in places for file in sorted(place.glob("*.ipynb")) if file.is_file()}
-    # A link out of the folder would show what nobody published.
-    return {name: file for name, file in found.items() if file.resolve().is_relative_to(file.parent.resolve())}
 
 
 def board_about(name: str, file: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from workbench.serve.entrance import Entrance, to_route
 from workbench.serve.gate import CONTENT_POLICY, Address, Gate
 from workbench.serve.hub_socket import EXPOSITION
 from workbench.serve.hub_watch import watch_hub
+from workbench.serve.job_pages import job_routes
 from workbench.serve.listen import Listener, listen, stop_on_signals
 from workbench.serve.navigation import navigation
 from workbench.serve.notebooks import OPEN_TREES, NotebookSite, content_policy, proxies
@@ -162,6 +163,7 @@ class Front:
             *windows_routes(self.view_of, self._settings),
             *report_routes(self._settings, self.rows_of),
             *BoardPages(self._settings, self.rows_of).routes(),
+            *job_routes(self._settings, self._engine),
             to_route(self._engine, origins),
             *people_routes(self._engine, origins, through_hub(self._settings)),
         ]

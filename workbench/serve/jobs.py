@@ -1,8 +1,8 @@
 """The process `jobs`: decides when a job is due, and carries its runs out in child processes, one at a time.
 
 APScheduler keeps the next time of each job in our state, so a time that passed while nothing ran is noticed at the
-next start, and made up for once. It only queues runs; the loop here takes them, watches their processes, and sends the
-mails that they left. `workbench jobs run` does the same for one run where no workbench is running.
+next start, and made up for once. It only queues runs; the loop here takes them and watches their processes; a thread
+sends the mails that they left. `workbench jobs run` does the same for one run where no workbench is running.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ class Runner:
         if time.monotonic() >= self._reload_at:
             self._reload()
             self._timetable.follow(self._jobs)
+        self._timetable.tick()
         if self._process is not None and not self._ended():
             return
         run = claim(self._engine, int(self._clock() * 1e6))

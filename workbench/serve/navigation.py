@@ -13,6 +13,7 @@ ENTRIES = (
     ("Reports", "/reports/", policy.VIEWERS),
     ("People", "/people/", policy.ADMINS),
     ("You", "/people/me", policy.VIEWERS),
+    ("Jobs", "/jobs/", policy.OPERATORS),
 )
 """(name, address, roles). What lies on the notebook origin is reached through `/to/`."""
 

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 VIEWERS = frozenset({"viewer", "analyst", "operator", "admin"})
 DRILLERS = frozenset({"analyst", "operator", "admin"})
 ANALYSTS = frozenset({"analyst", "admin"})
+OPERATORS = frozenset({"operator", "admin"})
 ADMINS = frozenset({"admin"})
 
 READ = frozenset({"GET", "HEAD"})
 POST = frozenset({"POST"})
 QUERY = READ | {"POST"}  # Prometheus' clients send long queries as a form; it changes nothing
+
+FORMS = READ | {"POST"}
 
 ANY = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
 SESSION = frozenset({"GET", "HEAD", "WEBSOCKET"})
@@ -41,6 +44,7 @@ MAIN = (
     Rule("/live/", READ, VIEWERS, tree=True),
     Rule("/reports/", READ, VIEWERS, tree=True),
     Rule("/boards/", READ, VIEWERS, tree=True),
+    Rule("/jobs/", FORMS, OPERATORS, tree=True),
     Rule("/static/", READ, VIEWERS, tree=True),
     Rule("/to/", READ, VIEWERS, tree=True),  # what lies there, the notebook origin decides
     Rule("/people/", READ | POST, ADMINS, tree=True),

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from workbench.config import Settings
 from workbench.errors import ReportError
 from workbench.query import contains, parse_matchers
-from workbench.report import CONTENT_SECURITY_POLICY, Report, get_report, list_reports
+from workbench.report import CONTENT_SECURITY_POLICY, Report, get_report, kept_pdf, list_reports
 from workbench.serve.navigation import navigation
 from workbench.serve.rows import Rows
 from workbench.show import render_page
@@ -31,7 +31,7 @@ RowsOf = Callable[[Request], Rows]
 
 
 def report_routes(settings: Settings, rows_of: RowsOf) -> list[Route]:
-    """`/reports/`, and of report N on the main origin: `/reports/N` (the frame) and `/reports/N/notebook`."""
+    """`/reports/`, and of report N on the main origin: `/reports/N` (the frame), `/reports/N/notebook` and `/pdf`."""
 
     def shell(request: Request, title: str, template: str, **values: Any) -> HTMLResponse:
         body = Markup(TEMPLATES.get_template(template).render(**values))
@@ -60,6 +60,18 @@ def report_routes(settings: Settings, rows_of: RowsOf) -> list[Route]:
             return missing(request)
         return FileResponse(report.notebook, media_type="application/x-ipynb+json", filename=report.notebook.name)
 
+    async def pdf(request: Request) -> Response:
+        report = await find_report(settings, request, rows_of(request))
+        if report is None or not report.html.is_file():
+            return missing(request)
+        # Made when first asked for, and kept beside the page: it takes up to a second.
+        try:
+            file = await asyncio.to_thread(kept_pdf, report)
+        except ReportError as error:
+            body = Markup("<p>{}</p><p><a href='/reports/{}'>Back to the report</a></p>").format(error, report.id)
+            return HTMLResponse(render_page("No PDF", body, navigation=navigation(request)), 500)
+        return FileResponse(file, media_type="application/pdf", filename=f"{report.name}-{report.date}.pdf")
+
     def missing(request: Request) -> Response:
         body = Markup("<p>That report is not kept. <a href='/reports/'>All reports</a></p>")
         return HTMLResponse(render_page("No such report", body, navigation=navigation(request)), 404)
@@ -69,6 +81,7 @@ def report_routes(settings: Settings, rows_of: RowsOf) -> list[Route]:
         Route("/reports/reports.css", style),
         Route("/reports/{number:int}", frame),
         Route("/reports/{number:int}/notebook", notebook),
+        Route("/reports/{number:int}/pdf", pdf),
     ]
 
 

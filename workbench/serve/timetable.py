@@ -12,12 +12,11 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from apscheduler.executors.base import BaseExecutor
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
-from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from workbench import log
 from workbench.report import Job, disabled_jobs, enqueue, next_time, parse_cron
-from workbench.store import state
 
 RETRY_SECONDS = 1.0
 
@@ -63,6 +62,21 @@ class Queue(BaseExecutor):  # type: ignore[misc]
             self._queue(job.id, moment)
 
 
+class Ticked(BaseScheduler):  # type: ignore[misc]
+    """APScheduler without a thread of its own: it looks at the clock when it is told to."""
+
+    def wakeup(self) -> None:
+        """Nothing: the next tick comes by itself."""
+
+    def shutdown(self, wait: bool = True) -> None:
+        """End."""
+        super().shutdown(wait)
+
+    def tick(self) -> None:
+        """Hand what is due to the executor, and write down when it is due next."""
+        self._process_jobs()
+
+
 class Timetable:
     """Keeps APScheduler's store in step with the schedule files, and turns due times into queued runs."""
 
@@ -71,21 +85,24 @@ class Timetable:
         self._clock = clock
         self._jobs: Mapping[str, Job] = {}
         self._stopping = threading.Event()
-        self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._scheduler = Ticked(timezone=UTC)
         store = SQLAlchemyJobStore(engine=engine, tablename="schedule", metadata=sa.MetaData())
         self._scheduler.add_jobstore(store)
         self._scheduler.add_executor(Queue(self._enqueue))
 
     def start(self, jobs: Mapping[str, Job]) -> None:
-        """Begin; what became due while nothing ran is queued once, however long ago it was."""
-        self._scheduler.start(paused=True)
+        """Begin; what became due while nothing ran is queued once at the next tick, however long ago it was."""
+        self._scheduler.start()
         self.follow(jobs)
-        self._scheduler.resume()
+
+    def tick(self) -> None:
+        """Queue what is due."""
+        self._scheduler.tick()
 
     def stop(self) -> None:
         """End."""
         self._stopping.set()
-        self._scheduler.shutdown(wait=False)
+        self._scheduler.shutdown()
 
     def follow(self, jobs: Mapping[str, Job]) -> None:
         """Take over what schedule files and switches say now. A job that did not change keeps its next time."""
@@ -133,11 +150,3 @@ class Timetable:
 
 def due() -> None:
     """What a job in APScheduler's store names; `Queue` acts in its place."""
-
-
-def next_times(engine: sa.Engine) -> dict[str, int]:
-    """The next time of each job by name, microseconds UTC, as the store has it; for pages and the command line."""
-    table = state.schedule
-    with engine.connect() as connection:
-        rows = connection.execute(sa.select(table.c.id, table.c.next_run_time)).all()
-    return {row.id: round(row.next_run_time * 1e6) for row in rows if row.next_run_time is not None}

@@ -11,6 +11,8 @@ from email.utils import format_datetime
 from html import escape
 from typing import cast
 
+from workbench import log
+from workbench.errors import ReportError
 from workbench.report.deliver.text import text_of
 from workbench.report.deliver.tree import picture_of, tree_of
 from workbench.report.jobs.files import Job
@@ -19,6 +21,8 @@ from workbench.report.kept import Report
 
 MAX_BYTES = 10_000_000
 """What many mail servers take; a larger report goes without its PDF, then as text with a link."""
+
+logger = log.get(__name__)
 
 
 def report_mail(job: Job, run: Run, report: Report, *, sender: str, link: str = "") -> bytes:
@@ -32,10 +36,7 @@ def report_mail(job: Job, run: Run, report: Report, *, sender: str, link: str = 
         if with_pictures:
             _add_html(message, html, f"run-{run.id}")
         if with_pdf:
-            from workbench.report.deliver.pdf import report_pdf
-
-            name = f"{job.name}-{report.date}.pdf"
-            message.add_attachment(report_pdf(report), maintype="application", subtype="pdf", filename=name)
+            _attach_pdf(message, report, f"{job.name}-{report.date}.pdf")
         made = message.as_bytes(policy=SMTP)
         if len(made) < MAX_BYTES:
             break
@@ -69,6 +70,17 @@ def _message(subject: str, recipients: Sequence[str], sender: str, name: str, ru
     message["Message-ID"] = f"<{name}-{run.scheduled_us}@workbench>"
     message["Auto-Submitted"] = "auto-generated"
     return message
+
+
+def _attach_pdf(message: EmailMessage, report: Report, name: str) -> None:
+    from workbench.report.deliver.pdf import report_pdf
+
+    try:
+        content = report_pdf(report)
+    except ReportError as error:  # the mail itself is worth more than its attachment
+        logger.warning("a mail goes without its PDF", report=report.id, error=str(error))
+        return
+    message.add_attachment(content, maintype="application", subtype="pdf", filename=name)
 
 
 def _foot(report: Report, link: str) -> str:

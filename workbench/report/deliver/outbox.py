@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,6 +57,18 @@ def send_due(engine: sa.Engine, settings: Settings, now_us: int, *, send: Send |
     return taken
 
 
+def mails_of(engine: sa.Engine, runs: Sequence[int]) -> dict[int, str]:
+    """What became of the mails of some runs, in words by run."""
+    table = state.mails
+    query = sa.select(table.c.run_id, table.c.state, table.c.last_error).where(table.c.run_id.in_(list(runs)))
+    with engine.connect() as connection:
+        rows = connection.execute(query.order_by(table.c.id)).all()
+    words = {"queued": "waits", "failed": "not taken"}
+    return {
+        row.run_id: words.get(row.state, row.state) + (f": {row.last_error}" if row.last_error else "") for row in rows
+    }
+
+
 def send_mail(mail: Mail, recipients: Sequence[str], message: bytes) -> dict[str, str]:
     """Hand a message to the server; the recipients that it refused, with its words. Raises DeliveryError."""
     if not mail.server:
@@ -80,9 +93,12 @@ def send_mail(mail: Mail, recipients: Sequence[str], message: bytes) -> dict[str
 
 
 def _connected(scheme: str, host: str, port: int) -> smtplib.SMTP:
+    # By default smtplib asks the name service for our own name, which takes 5 s where there is none.
+    ours = socket.gethostname()
     if scheme == "smtps":
-        return smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context())
-    server = smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS)
+        context = ssl.create_default_context()
+        return smtplib.SMTP_SSL(host, port, local_hostname=ours, timeout=TIMEOUT_SECONDS, context=context)
+    server = smtplib.SMTP(host, port, local_hostname=ours, timeout=TIMEOUT_SECONDS)
     if scheme == "smtp+starttls":
         server.starttls(context=ssl.create_default_context())
     return server

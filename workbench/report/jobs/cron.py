@@ -46,6 +46,10 @@ class Cron:
         of_month, of_week = day.day in self.days, (day.weekday() + 1) % 7 in self.weekdays
         return of_month or of_week if self.either_day else of_month and of_week
 
+    def standard(self) -> str:
+        """The expression in five fields, as every other scheduler reads it."""
+        return " ".join(SHORT.get(self.text.strip().lower(), self.text).split())
+
     @property
     def every_hour(self) -> bool:
         """Whether every hour of the day matches."""

@@ -56,7 +56,7 @@ def run_job(run: Run, *, settings: Settings, engine: sa.Engine) -> bool:
         logger.exception("run failed", job=run.job)
         return _failed(settings, engine, run, job, jobs, f"{type(error).__name__}: {error}")
     done = finish(
-        engine, run, report_id=report.id, now_us=_now_us(), mails=mails, followers=_followers(engine, job, jobs)
+        engine, run, report_id=report.id, now_us=_now_us(), mails=mails, followers=_followers(engine, run, job, jobs)
     )
     if done:
         _watch(settings, engine, job, "")
@@ -84,7 +84,7 @@ def _failed(
     if job is not None and job.recipients:
         message = failure_mail(job, run, error, sender=_sender(settings), link=_link(settings, report_id))
         mails = [_mail(job, f"run:{run.id}:failed", f"{job.title} failed", message)]
-    followers = _followers(engine, job, jobs) if job else []
+    followers = _followers(engine, run, job, jobs) if job else []
     over = fail(
         engine,
         run,
@@ -109,7 +109,9 @@ def _watch(settings: Settings, engine: sa.Engine, job: Job, error: str) -> None:
     commit_changes(engine, changes, [channel_id(url) for url in settings.alert.notify])
 
 
-def _followers(engine: sa.Engine, job: Job, jobs: Mapping[str, Job]) -> Sequence[Job]:
+def _followers(engine: sa.Engine, run: Run, job: Job, jobs: Mapping[str, Job]) -> Sequence[Job]:
+    if run.cause == "alone":
+        return []
     off = disabled_jobs(engine)
     return [other for other in jobs.values() if other.after == job.name and other.name not in off]
 

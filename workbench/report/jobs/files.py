@@ -16,10 +16,11 @@ from workbench.errors import ConfigError, InputError
 from workbench.report.jobs.cron import Cron, next_time, parse_cron
 from workbench.report.jobs.located import Document, Fault
 from workbench.report.jobs.values import day_of, moving, parameters_of, resolved, seconds_of, wrong_type
-from workbench.report.notebooks import FILLED_IN, notebooks
+from workbench.report.notebooks import FILLED_IN, board_notebooks, notebooks
 
 SHIPPED = Path(__file__).resolve().parents[3] / "scheduled"
 KINDS = ("report", "board")
+NOTEBOOK_OF = {"report": "notebook", "board": "board"}
 OVERLAPS = ("skip", "queue")
 ATTACHED = ("pdf", "none")
 KEYS = (
@@ -87,7 +88,7 @@ def read_jobs(paths: Iterable[Path], settings: Settings) -> tuple[dict[str, Job]
     """The jobs of some files by name, and every fault of every file. A file with a fault gives no job."""
     jobs: dict[str, Job] = {}
     faults: list[Fault] = []
-    known = notebooks(settings)
+    known = {"report": notebooks(settings), "board": board_notebooks(settings)}
     for path in paths:
         document = Document(path)
         document.read(KEYS)
@@ -107,10 +108,12 @@ def load_jobs(paths: Sequence[Path], settings: Settings) -> dict[str, Job]:
     return jobs
 
 
-def _job(document: Document, known: Mapping[str, Path]) -> Job:
+def _job(document: Document, places: Mapping[str, Mapping[str, Path]]) -> Job:
     name = document.file.stem
     if not NAME.fullmatch(name):
         document.fault(1, f"{name!r} cannot name a job: small letters, digits, _ and -, a letter first")
+    kind = document.choice("kind", KINDS, "report")
+    known = places[kind]
     notebook = document.text("notebook", None)
     if notebook and notebook not in known:
         near = difflib.get_close_matches(notebook, list(known), n=1, cutoff=0.0)
@@ -123,7 +126,7 @@ def _job(document: Document, known: Mapping[str, Path]) -> Job:
         notebook,
         title=document.text("title") or name.replace("_", " ").capitalize(),
         about=document.text("about"),
-        kind=document.choice("kind", KINDS, "report"),
+        kind=kind,
         date=_day(document),
         parameters=_parameters(document, known.get(notebook)),
         cron=_cron(document),

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from workbench.report.jobs.files import Job
 from workbench.store import state
 
-Cause = Literal["schedule", "manual", "after"]
+Cause = Literal["schedule", "manual", "after", "alone"]
+"""Why a run is there: its schedule, a person, the job before it, or a person who wants no jobs after it."""
 KEPT_RUNS = 200
 """How many runs of a job its history holds."""
 LONGEST_PAUSE_US = 6 * 3600 * 1_000_000
@@ -129,10 +130,11 @@ def fail(
 ) -> bool:
     """An attempt failed: it is tried again after a pause that doubles, or the run is over.
 
-    Then its mails are queued and the jobs after it are kept as skipped. Returns whether it is over.
+    One that another scheduler asked for alone is not tried again here: that one has its own retries. When it is over,
+    its mails are queued and the jobs after it are kept as skipped. Returns whether it is over.
     """
     ended = {"error": error[:2000], "cell": cell, "report_id": report_id}
-    if job is not None and run.attempt <= job.retries:
+    if job is not None and run.cause != "alone" and run.attempt <= job.retries:
         pause_us = min(job.retry_pause_seconds * 1_000_000 * 2 ** (run.attempt - 1), LONGEST_PAUSE_US)
         with engine.begin() as connection:
             _end(connection, run, state="queued", due_us=now_us + pause_us, **ended)
@@ -209,7 +211,7 @@ def _enqueue(
     connection: sa.Connection, job: Job, cause: str, scheduled_us: int, now_us: int, requested_by: str, key: str
 ) -> int | None:
     table = state.job_runs
-    if cause == "manual":
+    if cause in ("manual", "alone"):
         key = key or f"{job.name}:manual:{time.time_ns()}"
     values = _row(job, cause, scheduled_us, now_us, requested_by, key or f"{job.name}:{scheduled_us}")
     if connection.execute(sa.select(table.c.id).where(table.c.key == values["key"])).first() is not None:
