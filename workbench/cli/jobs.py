@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -35,9 +36,8 @@ from workbench.report import (
     send_due,
     switch,
 )
-from workbench.serve import home
-from workbench.serve.job_times import next_times
-from workbench.serve.jobs import take_lock
+from workbench.serve import home, job_times, publishers
+from workbench.serve import jobs as process
 
 LOOK_SECONDS = 0.3
 
@@ -48,7 +48,7 @@ def list_(options: argparse.Namespace) -> int:
     with opened_state(options) as engine:
         jobs, faults = read_jobs(job_files(settings), settings)
         off, last = disabled_jobs(engine), last_runs(engine)
-        known = next_times(engine)
+        known = job_times.next_times(engine)
     for job in jobs.values():
         if job.name in off:
             due = "off"
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         cause: Cause = "alone" if options.only else "manual"
         number = enqueue(engine, job, cause=cause, scheduled_us=now_us, now_us=now_us, requested_by="command line")
         assert number is not None
-        lock = take_lock(settings)
+        lock = process.take_lock(settings)
         try:
             ended = _wait(engine, number) if lock is None else _run_here(engine, settings, number)
         finally:
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     if ended.state != "done":
         print(f"{job.name}: {ended.state}. {ended.error}", file=sys.stderr)
         return 1
-    print(f"{job.name}: done, report {ended.report_id}")
+    print(f"{job.name}: done" + (f", report {ended.report_id}" if ended.report_id else ""))
     return 0
 
 
@@ -177,7 +177,7 @@ def _run_here(engine: sa.Engine, settings: Settings, number: int) -> Run:
     while True:
         claimed = claim(engine, time.time_ns() // 1000)
         if claimed is not None:
-            run_job(claimed, settings=settings, engine=engine)
+            run_job(claimed, settings=settings, engine=engine, rows_of=partial(publishers.rows_of_publisher, engine))
             continue
         found = get_run(engine, number)
         if found is None or found.state not in ("queued", "running"):

@@ -62,7 +62,7 @@ def job_routes(settings: Settings, engine: sa.Engine) -> list[Route]:
         mails = mails_of(engine, [run.id for run in runs])
         history = [_told(run, job, mails.get(run.id, "")) for run in runs]
         said = SAID.get(request.query_params.get("said", ""), "")
-        return shell(request, job.title, "job.html", job=job, row=row, history=history, said=said)
+        return shell(request, job.title, "job.html", job=job, row=row, history=history, said=said, limits=_limits(job))
 
     async def act(request: Request) -> Response:
         job, action = await find(request), request.path_params["action"]
@@ -129,6 +129,15 @@ def _told(run: Run, job: Job, mail: str) -> dict[str, Any]:
         "cause": CAUSES[run.cause] + (f" ({run.requested_by})" if run.requested_by else ""),
         "mail": mail,
     }
+
+
+def _limits(job: Job) -> str:
+    """The limits of a job in words."""
+    seconds = job.timeout_seconds
+    span = f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
+    tries = "one attempt" if not job.retries else f"up to {job.retries + 1} attempts"
+    kept = f", the newest {job.keep} are kept" if job.kind == "report" else ""
+    return f"{span} a run, {tries}{kept}"
 
 
 def in_zone(time_us: int, job: Job) -> str:

@@ -11,9 +11,9 @@ ENTRIES = (
     ("Boards", "/boards/", policy.VIEWERS),
     ("Operations", "/to/ops/", policy.DRILLERS),
     ("Reports", "/reports/", policy.VIEWERS),
+    ("Jobs", "/jobs/", policy.OPERATORS),
     ("People", "/people/", policy.ADMINS),
     ("You", "/people/me", policy.VIEWERS),
-    ("Jobs", "/jobs/", policy.OPERATORS),
 )
 """(name, address, roles). What lies on the notebook origin is reached through `/to/`."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,13 +16,23 @@ from workbench.errors import WorkbenchError
 from workbench.report.deliver.mail import failure_mail, report_mail
 from workbench.report.jobs.files import Job, job_files, read_jobs
 from workbench.report.jobs.runs import Run, disabled_jobs, fail, finish
-from workbench.report.kept import done_report, forget_unfinished, latest_report
+from workbench.report.kept import Report, done_report, forget_unfinished, latest_report
 from workbench.report.run import run_report
+from workbench.report.snapshot import render_snapshot
+from workbench.report.snapshots import Snapshot
+
+RowsOf = Callable[[str], str]
+"""The label matchers of a publisher by name; raises WorkbenchError where there is no such person any more."""
 
 logger = log.get(__name__)
 
 
-def run_job(run: Run, *, settings: Settings, engine: sa.Engine) -> bool:
+def _all_rows(_: str) -> str:
+    """No limit: what the owner of the home runs by hand, where nobody else is known."""
+    return "{}"
+
+
+def run_job(run: Run, *, settings: Settings, engine: sa.Engine, rows_of: RowsOf = _all_rows) -> bool:
     """Carry out a claimed run; whether it is done. Nothing is raised for what a notebook or a file does wrong.
 
     A report that an earlier life of this run finished is taken as it is; what one left half done is removed first.
@@ -32,35 +42,50 @@ def run_job(run: Run, *, settings: Settings, engine: sa.Engine) -> bool:
     if job is None:
         own = [str(fault) for fault in faults if fault.file.stem == run.job]
         return _failed(settings, engine, run, None, jobs, "; ".join(own) or "there is no such job any more")
-    forget_unfinished(settings, run.id)
     try:
-        report = done_report(settings, run.id)
-        if report is None:
-            day, parameters = job.values(datetime.fromtimestamp(run.scheduled_us / 1e6, UTC))
-            report = run_report(
-                job.notebook,
-                settings=settings,
-                day=day,
-                parameters=parameters,
-                timeout_seconds=job.timeout_seconds,
-                keep=job.keep,
-                run_id=run.id,
-            )
+        made = _make(run, job, settings, rows_of(job.publisher))
         mails = []
-        if job.recipients:
-            message = report_mail(job, run, report, sender=_sender(settings), link=_link(settings, report.id))
-            mails = [_mail(job, f"run:{run.id}", f"{job.title}, {report.date}", message)]
+        if job.recipients and isinstance(made, Report):
+            message = report_mail(job, run, made, sender=_sender(settings), link=_link(settings, made.id))
+            mails = [_mail(job, f"run:{run.id}", f"{job.title}, {made.date}", message)]
     except (WorkbenchError, OSError) as error:
-        return _failed(settings, engine, run, job, jobs, str(error), getattr(error, "cell", 0))
+        # Without the hint: it may name places of this machine, and what is said here is mailed.
+        said = f"{error.where}: {error.message}" if isinstance(error, WorkbenchError) else str(error)
+        return _failed(settings, engine, run, job, jobs, said.removeprefix(": "), getattr(error, "cell", 0))
     except Exception as error:  # a fault of ours in rendering or delivery must not leave a run that never ends
         logger.exception("run failed", job=run.job)
         return _failed(settings, engine, run, job, jobs, f"{type(error).__name__}: {error}")
     done = finish(
-        engine, run, report_id=report.id, now_us=_now_us(), mails=mails, followers=_followers(engine, run, job, jobs)
+        engine,
+        run,
+        report_id=made.id if isinstance(made, Report) else None,
+        now_us=_now_us(),
+        mails=mails,
+        followers=_followers(engine, run, job, jobs),
     )
     if done:
         _watch(settings, engine, job, "")
     return done
+
+
+def _make(run: Run, job: Job, settings: Settings, rows: str) -> Report | Snapshot:
+    """What the run is for: a report, or the snapshot of a board (made again, it takes the place of the one before)."""
+    day, parameters = job.values(datetime.fromtimestamp(run.scheduled_us / 1e6, UTC))
+    if job.kind == "board":
+        return render_snapshot(
+            job.notebook, settings=settings, parameters=parameters, rows=rows, timeout_seconds=job.timeout_seconds
+        )
+    forget_unfinished(settings, run.id)
+    return done_report(settings, run.id) or run_report(
+        job.notebook,
+        settings=settings,
+        day=day,
+        parameters=parameters,
+        rows=rows,
+        timeout_seconds=job.timeout_seconds,
+        keep=job.keep,
+        run_id=run.id,
+    )
 
 
 def give_up(run: Run, error: str, *, settings: Settings, engine: sa.Engine) -> None:

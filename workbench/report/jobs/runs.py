@@ -95,7 +95,7 @@ def finish(
     engine: sa.Engine,
     run: Run,
     *,
-    report_id: int,
+    report_id: int | None,
     now_us: int,
     mails: Sequence[Mapping[str, Any]] = (),
     followers: Sequence[Job] = (),

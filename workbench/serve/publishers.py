@@ -1,0 +1,36 @@
+"""Whose rows a job reads: those of the person who published it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from workbench.errors import Forbidden
+from workbench.query import matchers_text
+from workbench.serve.people import Person
+from workbench.serve.rows import rows_of
+from workbench.store import state
+
+
+def rows_of_publisher(engine: sa.Engine, name: str) -> str:
+    """The label matchers of a publisher by name, `{}` where nothing limits him; without a name the owner's.
+
+    Raises Forbidden for somebody who is not there any more, and for somebody whose rows are limited: the kernel of a
+    job reads the lake itself, which no policy can limit.
+    """
+    if not name:
+        return "{}"
+    users = state.users
+    with engine.connect() as connection:
+        row = connection.execute(
+            sa.select(users.c.id, users.c.role).where(users.c.name == name, users.c.disabled_us.is_(None))
+        ).one_or_none()
+    if row is None:
+        raise Forbidden(f"its publisher {name!r} is not there any more", where="publisher", hint="Publish it again.")
+    matchers = rows_of(engine, Person(f"user:{row.id}", row.role))
+    if matchers:
+        raise Forbidden(
+            f"the rows of its publisher {name!r} are limited to {matchers_text(matchers)}, and jobs read all",
+            where="publisher",
+            hint="Somebody who may see all rows has to publish it.",
+        )
+    return "{}"
