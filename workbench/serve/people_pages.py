@@ -229,7 +229,7 @@ class PeoplePages:
     def _link(self, request: Request, user_id: int, name: str) -> Response:
         origin = self._origins.shared(request.headers["host"])
         link = f"{origin}/signin#{users.invite(self._engine, user_id)}"
-        code = None if is_local(origin) else Markup(qr.svg(link, label="The sign-in link as a QR code"))
+        code = None if is_local(origin) else qr.svg(link, label="The sign-in link as a QR code")
         minutes = people.LINK_SECONDS // 60
         own = user_id == _person(request).user_id
         back = "/people/me" if own else "/people/"
