@@ -19,7 +19,8 @@ PAGES = ("/", "/live/overview", "/live/overview/data", "/live/overview/stream", 
          "/reports/", "/reports/7/index.html",
          "/static/app.js", "/to/lab/tree", "/favicon.ico", "/metrics", "/api/v1/label/job/values", "/api/v1/metadata",
          "/api/v1/windows")  # fmt: skip
-QUERIES = ("/api/v1/query", "/api/v1/query_range", "/api/v1/labels", "/api/v1/series", "/api/v1/format_query")
+QUERIES = ("/api/v1/query", "/api/v1/query_range", "/api/v1/labels", "/api/v1/series", "/api/v1/format_query",
+           "/api/v1/sql")  # fmt: skip
 PEOPLE_PAGES = ("/people/", "/people/add", "/people/7/role", "/people/7/disable", "/people/tokens/create")
 OWN_PAGES = ("/people/me", "/people/people.css")
 OWN_FORMS = ("/people/me/password", "/people/me/sign-out", "/people/me/link")

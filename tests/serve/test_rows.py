@@ -124,6 +124,8 @@ def asked_by(front: Front) -> Iterator[Callable[[Person], httpx.Client]]:
 
 QUERIES = ['{__name__=~".+"}', "sum(system_memory_usage_bytes)", "absent(system_memory_usage_bytes)",
            "count by (domain) (system_memory_usage_bytes)", "system_memory_usage_bytes or vector(1)"]  # fmt: skip
+STATEMENTS = ["SELECT * FROM measurements", "SELECT * FROM metrics", "SELECT * FROM samples", "SELECT * FROM series",
+              "SELECT labels, sum(value) FROM measurements GROUP BY ALL", "SELECT * FROM alerts"]  # fmt: skip
 PATHS = ["/live/overview?wait=1", "/live/overview/data", "/reports/", "/api/v1/labels", "/api/v1/metadata",
          "/api/v1/label/domain/values", '/api/v1/series?match[]={__name__=~".%2B"}']  # fmt: skip
 
@@ -137,6 +139,7 @@ def test_nothing_hidden_leaves_by_any_exit(asked_by):
             window = {"start": time.time() - 10, "end": time.time(), "step": 5}
             texts += [client.post(f"/api/v1/{kind}", data={"query": query, **window}).text
                       for kind in ("query", "query_range")]  # fmt: skip
+        texts += [client.post("/api/v1/sql", data={"query": statement}).text for statement in STATEMENTS]
         with client.stream("GET", "/live/overview/stream") as stream:
             lines = stream.iter_lines()
             texts.append(next(line for line in lines if line.startswith("data: ") and "tiles" in line))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from workbench.query.names import prometheus_labels
     from workbench.query.notebook.extension import load_extension
     from workbench.query.open import Workbench, open_workbench
+    from workbench.query.policies import policy_of, read_policies, rows_of_user
     from workbench.query.promql import Matcher, parse
     from workbench.query.relational.answers import encode_table, sql_response
     from workbench.query.relational.faults import pointed_at
@@ -45,9 +46,12 @@ _HOMES = {
     "parse": "promql",
     "parse_matchers": "matchers",
     "pointed_at": "relational.faults",
+    "policy_of": "policies",
     "prometheus_labels": "names",
     "prometheus_response": "api",
     "range_query": "evaluate",
+    "read_policies": "policies",
+    "rows_of_user": "policies",
     "select": "selection",
     "sql": "relational.statement",
     "sql_response": "relational.answers",
@@ -76,9 +80,12 @@ __all__ = [
     "parse",
     "parse_matchers",
     "pointed_at",
+    "policy_of",
     "prometheus_labels",
     "prometheus_response",
     "range_query",
+    "read_policies",
+    "rows_of_user",
     "select",
     "sql",
     "sql_response",

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import Forbidden
+from workbench.query.days import partitions
 from workbench.query.index import limit_index
 from workbench.query.matchers import Condition, Matchers, canonical
 from workbench.query.names import label_set, prometheus_labels, target_info
@@ -23,6 +24,8 @@ from workbench.query.row_fields import deciding_columns, rows_shown
 from workbench.query.samples import is_stale
 from workbench.schema import KINDS
 from workbench.store import Samples, Series, SeriesRegistry, View
+
+_EVER_US = 2**62
 
 
 def limited(view: View, matchers: Sequence[Matcher]) -> View:
@@ -108,8 +111,11 @@ class LimitedView(View):
             return self._view.table(kind, columns=columns)
         names = list(columns) if columns is not None else KINDS[kind].schema.names
         asked = [*names, *(name for name in _deciding(kind) if name not in names)]
-        rows = self._view.table(kind, start_us=start_us, end_us=end_us, columns=asked, version=version)
-        return rows.filter(pa.array(self._rows_shown(kind, rows))).select(names)
+        parts = []
+        for first, last in _stretches(self._view, kind, start_us, end_us):
+            rows = self._view.table(kind, start_us=first, end_us=last, columns=asked, version=version)
+            parts.append(rows.filter(pa.array(self._rows_shown(kind, rows))).select(names))
+        return pa.concat_tables(parts)
 
     def files(self, kind: str, *, version: str | None = None) -> list[str]:
         """Refused: a file holds everybody's rows. Raises Forbidden."""
@@ -166,6 +172,20 @@ def _deciding(kind: str) -> list[str]:
     if kind in ("series", "samples"):
         return ["series"]
     return deciding_columns(kind) if kind != "audit" else []
+
+
+def _stretches(view: View, kind: str, start_us: int | None, end_us: int | None) -> list[tuple[int | None, int | None]]:
+    """A day at a time where no key spans days, so that what is hidden is never in memory as a whole."""
+    if KINDS[kind].time not in KINDS[kind].key:
+        return [(start_us, end_us)]
+    low, high = (bound if bound is not None else ever for bound, ever in ((start_us, -_EVER_US), (end_us, _EVER_US)))
+    found = []
+    for first, last in zip(*partitions(view, kind), strict=True):
+        begin = low if first is None else max(low, first)
+        end = high if last is None else min(high, last)
+        if begin <= end:
+            found.append((begin if begin > -_EVER_US else None, end if end < _EVER_US else None))
+    return found or [(start_us, end_us)]
 
 
 def _sorted(ids: set[int]) -> np.ndarray:

@@ -6,6 +6,7 @@ cookie or token -> person -> role -> path. A proxied server that trusts the gate
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,12 +17,15 @@ from workbench import log
 from workbench.errors import AccessError, Forbidden, SignInRequired, WorkbenchError
 from workbench.serve import policy
 from workbench.serve.headers import Headers
+from workbench.serve.lasting import Lasting
 from workbench.serve.people import Person, Resolver
 
 Scope = MutableMapping[str, Any]
 
 OPEN = frozenset({"/healthz", "/readyz"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+LASTING = frozenset({"GET", "WEBSOCKET"})
+"""What can go on for hours. What changes something has to come to its end, also where it ends its own session."""
 
 CONTENT_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -82,6 +86,7 @@ class Gate:
         self._address = address
         self._rules = tuple(address.rules)
         self._door = door
+        self._lasting = Lasting()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Let the request through to the routes, or answer it here."""
@@ -97,12 +102,45 @@ class Gate:
                 if isinstance(error, AccessError):
                     _log.info("refused", method=_method(scope), path=scope["path"], why=error.message)
                 answer = self._refusal(scope, headers, error)
-            if answer is None:
+            if answer is None and _method(scope) in LASTING:
+                await self._while_allowed(scope, headers, receive, dressed)
+            elif answer is None:
                 await self._app(scope, receive, dressed)
             elif scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 4000 + answer.status_code})
             else:
                 await answer(scope, receive, dressed)
+
+    async def _while_allowed(self, scope: Scope, headers: Headers, receive: Any, send: Any) -> None:
+        """Let the request through, and end it when whoever made it may not go on."""
+        person, method = scope.get("state", {}).get("person"), _method(scope)
+        begun = False
+
+        async def noted(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        def allowed() -> bool:
+            try:
+                now = self._person(headers, method)
+            except WorkbenchError:
+                return False
+            return now == person and policy.allowed(self._rules, now.role, method, scope["path"])
+
+        if person is None:  # open to everybody
+            await self._app(scope, receive, send)
+            return
+        if await self._lasting.run(self._app(scope, receive, noted), allowed):
+            return
+        _log.info("ended", method=method, path=scope["path"], person=person.id)
+        with contextlib.suppress(RuntimeError):  # the server's, where it was over or had promised more bytes
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 4401})
+            elif begun:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await self._refusal(scope, headers, SignInRequired("signed out meanwhile"))(scope, receive, send)
 
     async def _judge(self, scope: Scope, headers: Headers, receive: Any) -> Response | None:
         """None lets it through. Raises SignInRequired or Forbidden."""

@@ -17,8 +17,17 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from workbench.errors import InputError
-from workbench.query import Condition, Matchers, canonical, limited, matchers_text, parse_matchers
+from workbench.query import (
+    Condition,
+    Matchers,
+    limited,
+    matchers_text,
+    parse_matchers,
+    policy_of,
+    read_policies,
+)
 from workbench.serve.people import ROLES, Person
+from workbench.serve.users import find_user
 from workbench.store import View, state
 
 REMEMBERED_SECONDS = 0.9  # with the time that a request takes: felt within a second
@@ -64,7 +73,7 @@ def list_rows(engine: sa.Engine) -> list[tuple[str, str]]:
 
 def rows_of(engine: sa.Engine, person: Person) -> Matchers:
     """What the rows of a person have to meet; empty where nothing limits him."""
-    return _of(_policies(engine), person)
+    return policy_of(read_policies(engine), person.role, person.id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +106,8 @@ class RowsViews:
             now = self._monotonic()
             if now - self._read >= REMEMBERED_SECONDS:
                 # Reads SQLite (0.1 ms), at most once a second in a process.
-                self._policies, self._read = _policies(self._engine), now
-            matchers = _of(self._policies, person)
+                self._policies, self._read = read_policies(self._engine), now
+            matchers = policy_of(self._policies, person.role, person.id)
             if matchers not in self._kept:
                 while len(self._kept) >= VIEWS_MAX:
                     self._kept.popitem(last=False)
@@ -107,26 +116,11 @@ class RowsViews:
             return self._kept[matchers]
 
 
-def _policies(engine: sa.Engine) -> dict[str, Matchers]:
-    with engine.connect() as connection:
-        rows = connection.execute(sa.select(state.rows_policies.c.subject, state.rows_policies.c.matchers))
-        return {row.subject: parse_matchers(row.matchers) for row in rows}
-
-
-def _of(policies: dict[str, Matchers], person: Person) -> Matchers:
-    found = (policies.get(f"role:{person.role}", ()), policies.get(person.id, ()))
-    return canonical(one for matchers in found for one in matchers)
-
-
 def _key(engine: sa.Engine, subject: str) -> str:
     """`role:ROLE`, or `user:ID` of a user's name."""
     kind, _, name = subject.partition(":")
     if kind == "role" and name in ROLES:
         return subject
     if kind == "user":
-        with engine.connect() as connection:
-            number = connection.execute(sa.select(state.users.c.id).where(state.users.c.name == name)).scalar()
-        if number is not None:
-            return f"user:{number}"
-        raise InputError(f"there is no user {name!r}", where=subject)
+        return f"user:{find_user(engine, name)}"
     raise InputError(f"{subject!r} is nobody", where="subject", hint=f"Name {SUBJECTS}. Roles: {', '.join(ROLES)}.")
