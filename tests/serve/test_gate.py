@@ -24,7 +24,8 @@ QUERIES = ("/api/v1/query", "/api/v1/query_range", "/api/v1/labels", "/api/v1/se
 PEOPLE_PAGES = ("/people/", "/people/add", "/people/7/role", "/people/7/disable", "/people/tokens/create")
 OWN_PAGES = ("/people/me", "/people/people.css")
 OWN_FORMS = ("/people/me/password", "/people/me/sign-out", "/people/me/link")
-KNOWN = (*PAGES, *QUERIES, *PEOPLE_PAGES, *OWN_PAGES, *OWN_FORMS)
+JOB_PAGES = ("/jobs/", "/jobs/daily_report", "/jobs/daily_report/run")
+KNOWN = (*JOB_PAGES, *PAGES, *QUERIES, *PEOPLE_PAGES, *OWN_PAGES, *OWN_FORMS)
 CLOSED = ("/lab", "/lab/tree", "/voila/", "/ops/", "/admin", "/api/v1/admin/tsdb/delete_series", "/api/v1", "/api/",
           "/LIVE/overview", "/live", "/users", "/tokens", "/alerts", "/v1/metrics", "/events", "/metricsx")  # fmt: skip
 
@@ -32,6 +33,8 @@ CLOSED = ("/lab", "/lab/tree", "/voila/", "/ops/", "/admin", "/api/v1/admin/tsdb
 def expected(role: str, path: str, method: str) -> bool:
     if role not in PEOPLE:
         return False
+    if path in JOB_PAGES:
+        return role in ("operator", "admin") and method in ("GET", "HEAD", "POST")
     if role == "admin" and path.startswith("/people/"):
         return method in ("GET", "HEAD", "POST")
     if method == "POST":
