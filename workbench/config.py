@@ -135,6 +135,14 @@ class Demo:
 
 
 @dataclass(frozen=True)
+class Boards:
+    """Interactive sessions of boards: how many at once, and after how long without use one ends."""
+
+    sessions: int = 4
+    idle_seconds: int = 900
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of a workbench. Read them with `load`; never change them."""
 
@@ -149,6 +157,7 @@ class Settings:
     mail: Mail = Mail()
     ops: Ops = Ops()
     demo: Demo = Demo()
+    boards: Boards = Boards()
 
     @property
     def log_dir(self) -> Path:
