@@ -31,11 +31,16 @@ def default_home() -> Path:
 
 @dataclass(frozen=True)
 class Front:
-    """The addresses for people."""
+    """The addresses for people, and how far they and the doors for machines are reached."""
 
     bind: str = "127.0.0.1"
     port: int = 8765
     notebook_port: int = 8766
+    public_url: str = ""
+    notebook_url: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    trusted_proxy: tuple[str, ...] = ()
     browser: bool = True
 
 
@@ -45,6 +50,7 @@ class Ingest:
 
     port: int = 4318
     grpc_port: int = 4317
+    public_url: str = ""
     anonymous: bool = True
     max_body_bytes: int = 16 * 2**20
     max_expanded_bytes: int = 64 * 2**20

@@ -53,6 +53,14 @@ def _add_running(commands: Any) -> None:
         ("--grpc-port", "OTLP/gRPC (default 4317)"),
     ):
         up.add_argument(flag, type=_port, metavar="N", help=f"{what}; 0 = any free port")
+    up.add_argument("--bind", metavar="ADDRESS", help="reach beyond this machine: an address of it, 0.0.0.0 or ::")
+    up.add_argument("--public-url", metavar="URL", help="under which people reach the pages, as https://NAME:PORT")
+    up.add_argument("--notebook-url", metavar="URL", help="the same for notebooks (default: the notebook port there)")
+    up.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate with its chain, PEM")
+    up.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
+    up.add_argument(
+        "--trusted-proxy", action="append", metavar="NETWORK", help="where a proxy that speaks TLS for us comes from"
+    )
     up.add_argument("--no-demo", action="store_true", help="do not simulate a platform")
     up.add_argument("--no-browser", action="store_true", help="do not open a browser")
     _command(commands, "open", "running:open_link", "print a new sign-in link for the running workbench")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import workbench
@@ -15,6 +16,15 @@ STOPPED = 3
 
 KEYS = ("state", "url", "notebook_url", "ingest_url", "grpc_url", "version", "lake_version", "processes")
 PROCESS_KEYS = ("name", "pid", "state", "rss_bytes", "cpu_seconds")
+
+ADDRESSES = (
+    ("pages", "url"),
+    ("notebooks", "notebook_url"),
+    ("ingest", "ingest_url"),
+    ("gRPC", "grpc_url"),
+    ("elsewhere", "public_ingest_url"),
+)
+"""Labels for the terminal. The last is where programs on other machines send to, with a token."""
 
 
 def up(options: argparse.Namespace) -> int:
@@ -27,9 +37,20 @@ def up(options: argparse.Namespace) -> int:
         "ingest.port": options.ingest_port,
         "ingest.grpc_port": options.grpc_port,
         "demo.enabled": False if options.no_demo else None,
+        "front.bind": options.bind,
+        "front.public_url": options.public_url,
+        "front.notebook_url": options.notebook_url,
+        "front.tls_cert": _absolute(options.tls_cert),
+        "front.tls_key": _absolute(options.tls_key),
+        "front.trusted_proxy": options.trusted_proxy or None,
         "front.browser": False if options.no_browser else None,
     }
     return supervisor.up(options.home, {name: value for name, value in given.items() if value is not None})
+
+
+def _absolute(file: Path | None) -> str | None:
+    """The processes have another working folder."""
+    return None if file is None else str(file.expanduser().resolve())
 
 
 def open_link(options: argparse.Namespace) -> int:
@@ -78,7 +99,7 @@ def _sealed_version(settings: config.Settings) -> str:
 
 def _print_status(shown: dict[str, Any], settings: config.Settings) -> None:
     print(f"workbench {shown['version']}: {shown['state']}, home {settings.home}")
-    for label, key in (("pages", "url"), ("notebooks", "notebook_url"), ("ingest", "ingest_url"), ("gRPC", "grpc_url")):
+    for label, key in ADDRESSES:
         if shown.get(key):
             print(f"  {label:<10} {shown[key]}")
     if shown.get("lake_version"):

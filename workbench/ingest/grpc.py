@@ -40,20 +40,31 @@ class GrpcServer:
         await self.server.stop(grace_seconds)
 
 
-async def start_grpc(receiver: Receiver, authorize: Authorize, addresses: Sequence[str]) -> GrpcServer:
-    """Serve on `host:port` addresses (port 0: any free one). Raises PortTaken."""
+async def start_grpc(
+    receiver: Receiver,
+    authorize: Authorize,
+    addresses: Sequence[str],
+    *,
+    secured: Sequence[str] = (),
+    credentials: grpc.ServerCredentials | None = None,
+) -> GrpcServer:
+    """Serve on `host:port` addresses (port 0: any free one); on those `secured` with TLS. Raises PortTaken."""
     server = grpc.aio.server(
         handlers=_handlers(receiver, authorize),
         maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
         options=[
             ("grpc.max_receive_message_length", receiver.limits.max_body_bytes),
-            ("grpc.so_reuseport", 0),  # else a taken port is shared in silence
+            # Else a taken port is shared in silence; beside every address of the machine, those of loopback need it.
+            ("grpc.so_reuseport", 1 if secured else 0),
         ],
     )
     ports = []
-    for address in addresses:
+    for address in (*addresses, *secured):
         try:
-            port = server.add_insecure_port(address)
+            if address in secured and credentials is not None:
+                port = server.add_secure_port(address, credentials)
+            else:
+                port = server.add_insecure_port(address)
         except RuntimeError as error:
             port = 0
             reason: Exception | None = error

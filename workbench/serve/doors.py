@@ -6,7 +6,6 @@ be able to write without a token, and a wrong token is never taken for an anonym
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable
 
@@ -15,8 +14,8 @@ import sqlalchemy as sa
 from workbench.config import Settings
 from workbench.errors import Forbidden, SignInRequired
 from workbench.ingest import Caller, Knock
-from workbench.serve.origins import local_hosts
 from workbench.serve.people import Resolver
+from workbench.serve.reach import ingest_hosts, is_loopback, is_within, trusted_proxies
 from workbench.serve.sockets import UNKNOWABLE, Owner, socket_owner
 
 WRITERS = frozenset({"ingest", "admin"})
@@ -45,7 +44,9 @@ class MachineDoors:
     ) -> None:
         self._anonymous = settings.ingest.anonymous
         self._ports = {"http": settings.ingest.port, "grpc": settings.ingest.grpc_port}
-        self._hosts = {protocol: local_hosts(port) for protocol, port in self._ports.items()}
+        self._hosts = {protocol: ingest_hosts(settings, port) for protocol, port in self._ports.items()}
+        self._tls = bool(settings.front.tls_cert)
+        self._trusted = trusted_proxies(settings)
         self._resolver = Resolver(engine)
         self._uids = frozenset({0, os.getuid()})
         self._owner = owner
@@ -54,6 +55,7 @@ class MachineDoors:
     def authorize(self, knock: Knock) -> Caller:
         """Who this is. Raises SignInRequired (401) or Forbidden (403)."""
         self._refuse_web_pages(knock)
+        self._refuse_open_ways(knock)
         authorization = knock.headers.get("authorization")
         if authorization is None:
             return self._anonymous_caller(knock)
@@ -81,6 +83,15 @@ class MachineDoors:
         if "origin" in knock.headers or knock.headers.get("sec-fetch-site", "none") != "none":
             raise Forbidden("web pages may not send data", where="Origin", hint="Send it from a program.")
 
+    def _refuse_open_ways(self, knock: Knock) -> None:
+        """Beyond this machine, what is sent comes over our TLS or through the proxy that speaks it."""
+        # Without TLS and without a proxy nothing but loopback is bound: see `reach.check`.
+        if self._tls or not self._trusted or knock.peer is None:
+            return
+        if is_loopback(knock.peer[0]) or is_within(knock.peer[0], self._trusted):
+            return
+        raise Forbidden("only the proxy may come without TLS", where=knock.peer[0], hint="Use the public address.")
+
     def _anonymous_caller(self, knock: Knock) -> Caller:
         if not self._anonymous:
             raise SignInRequired("sending data needs a token", hint="`workbench token create --role ingest` makes one.")
@@ -90,8 +101,10 @@ class MachineDoors:
             welcome = knock.path in ANONYMOUS_GRPC
         if not welcome:
             raise SignInRequired("this door needs a token", hint="`workbench token create --role ingest` makes one.")
-        if knock.peer is None or not _is_loopback(knock.peer[0]):
+        if knock.peer is None or not is_loopback(knock.peer[0]):
             raise SignInRequired("only programs on this machine may send without a token", where=str(knock.peer))
+        if is_within(knock.peer[0], self._trusted):
+            raise SignInRequired("what comes through the proxy needs a token", where=knock.peer[0])
         owner = self._owner_of(knock.peer, self._ports[knock.protocol])
         if owner is not UNKNOWABLE and owner.uid not in self._uids:
             raise SignInRequired(
@@ -108,10 +121,3 @@ class MachineDoors:
             if peer in self._remembered:
                 self._remembered[peer] = known
         return known
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:  # a name, as of a unix socket: not an address of this machine
-        return False

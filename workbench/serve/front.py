@@ -28,6 +28,7 @@ from workbench.report import live_dir
 from workbench.serve import local_http, policy
 from workbench.serve.audit import through_hub
 from workbench.serve.board_pages import BoardPages
+from workbench.serve.certificate import Certificate
 from workbench.serve.entrance import Entrance, to_route
 from workbench.serve.gate import CONTENT_POLICY, Address, Gate
 from workbench.serve.hub_socket import EXPOSITION
@@ -36,11 +37,13 @@ from workbench.serve.job_pages import job_routes
 from workbench.serve.listen import Listener, listen, stop_on_signals
 from workbench.serve.navigation import navigation
 from workbench.serve.notebooks import OPEN_TREES, NotebookSite, content_policy, proxies
-from workbench.serve.origins import Origins, local_origins
+from workbench.serve.origins import Origins
 from workbench.serve.people import Resolver
 from workbench.serve.people_pages import people_routes
 from workbench.serve.process import Child, child_main
+from workbench.serve.proxied import Proxied
 from workbench.serve.query_api import query_routes
+from workbench.serve.reach import people_origins, server_context, trusted_proxies
 from workbench.serve.report_pages import report_files, report_routes
 from workbench.serve.rows import VIEWS_MAX, Rows, RowsViews
 from workbench.serve.signin import SignIn
@@ -70,9 +73,32 @@ async def _run(child: Child) -> None:
     channels.start()
     following = threading.Thread(target=front.follow, args=(stop,), name="follow", daemon=True)
     following.start()
-    watching = asyncio.create_task(watch_hub(settings, engine, front.hub_seen, queued=channels.wake))
+    watching = [asyncio.create_task(watch_hub(settings, engine, front.hub_seen, queued=channels.wake))]
+    tls = server_context(settings) if settings.front.tls_cert else None
+    if tls:
+        watching.append(asyncio.create_task(Certificate(settings, tls).watch()))
+    origins = people_origins(settings, child.ports["main"], child.ports["notebook"])
+    pages, notebooks = (_reached(gate, settings) for gate in _gates(front, engine, origins))
+    logger.info("front is up", ports=dict(child.ports))
+    try:
+        await listen(
+            [
+                Listener(pages, child.sockets.get("main", []), tls=tls),
+                Listener(notebooks, child.sockets.get("notebook", []), websockets=True, tls=tls),
+            ],
+            stop,
+        )
+    finally:
+        for task in watching:
+            task.cancel()
+        channels.stop()
+        following.join(timeout=2)
+        engine.dispose()
+
+
+def _gates(front: Front, engine: sa.Engine, origins: Origins) -> tuple[Gate, Gate]:
+    """The gates of the main origin and the notebooks'."""
     resolver = Resolver(engine)
-    origins = local_origins(child.ports["main"], child.ports["notebook"])
     pages = Gate(
         front.app(origins),
         resolver,
@@ -98,20 +124,11 @@ async def _run(child: Child) -> None:
         ),
         Entrance(engine, origins),
     )
-    logger.info("front is up", ports=dict(child.ports))
-    try:
-        await listen(
-            [
-                Listener(pages, child.sockets.get("main", [])),
-                Listener(notebooks, child.sockets.get("notebook", []), websockets=True),
-            ],
-            stop,
-        )
-    finally:
-        watching.cancel()
-        channels.stop()
-        following.join(timeout=2)
-        engine.dispose()
+    return pages, notebooks
+
+
+def _reached(gate: Gate, settings: Settings) -> Proxied:
+    return Proxied(gate, trusted=trusted_proxies(settings), tls=bool(settings.front.tls_cert))
 
 
 class Front:

@@ -105,7 +105,8 @@ def child_environment(settings: Settings, resolved: Mapping[str, Any], environ: 
     made = dict(environ)
     made["WORKBENCH_HOME"] = str(settings.home)
     for name, value in resolved.items():
-        made[ENV_PREFIX + name.replace(".", "_").upper()] = str(value)
+        text = " ".join(value) if isinstance(value, (tuple, list)) else str(value)
+        made[ENV_PREFIX + name.replace(".", "_").upper()] = text
     for variable, folder in CACHES.items():
         made[variable] = str(settings.state_dir / "cache" / folder)
     for variable in ("NO_PROXY", "no_proxy"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,11 +17,13 @@ from workbench.alert import AlertManager, NotificationChannels
 from workbench.config import Settings
 from workbench.ingest import Receiver, http_app, start_grpc
 from workbench.query import instant
+from workbench.serve.certificate import Certificate, grpc_credentials
 from workbench.serve.doors import MachineDoors
 from workbench.serve.hub_socket import Hub, hub_app
 from workbench.serve.listen import Listener, listen, stop_on_signals, unix_socket
 from workbench.serve.own_metrics import OwnMetrics
 from workbench.serve.process import Child, child_main
+from workbench.serve.reach import is_loopback, server_context
 from workbench.store import Identity, View, Writer, open_writer, state
 from workbench.stream import StreamProcessor
 
@@ -49,7 +52,16 @@ async def _run(child: Child) -> None:
     hub = Hub(writer, processor, alerts)
     receiver = Receiver(writer, settings)
     doors = MachineDoors(settings, engine)
-    grpc_server = await start_grpc(receiver, doors.authorize, grpc_addresses(child))
+    tls = server_context(settings) if settings.front.tls_cert else None
+    near, far = grpc_addresses(child)
+    grpc_server = await start_grpc(
+        receiver,
+        doors.authorize,
+        near,
+        secured=far,
+        credentials=grpc_credentials(settings) if tls else None,
+    )
+    watching = asyncio.create_task(Certificate(settings, tls).watch()) if tls else None
     rules = Ticker(lambda: alerts.tick(time.time_ns() // 1000), RULES_EVERY_SECONDS, "rules")
     own = Ticker(OwnMetrics(writer).record, OWN_METRICS_EVERY_SECONDS, "own-metrics")
     writer.add_listener(lambda appended: rules.poke() if "samples" in appended.batches else None)
@@ -59,14 +71,19 @@ async def _run(child: Child) -> None:
     rules.start()
     logger.info("hub is up", ports=dict(child.ports))
     try:
+        door = http_app(receiver, doors.authorize)
         await listen(
             [
-                Listener(http_app(receiver, doors.authorize), child.sockets.get("ingest", []), doors),
+                # Senders on this machine need no certificate; an unconfigured SDK knows none.
+                Listener(door, ingest_sockets(child, near=True), doors),
+                Listener(door, ingest_sockets(child, near=False), doors, tls=tls),
                 Listener(hub_app(hub), [unix_socket(settings.hub_socket)]),
             ],
             stop,
         )
     finally:
+        if watching:
+            watching.cancel()
         await grpc_server.stop(grace_seconds=0.5)
         rules.stop()
         channels.stop()
@@ -77,11 +94,18 @@ async def _run(child: Child) -> None:
         engine.dispose()
 
 
-def grpc_addresses(child: Child) -> list[str]:
-    """Where gRPC listens: the same addresses as the HTTP door."""
+def ingest_sockets(child: Child, *, near: bool) -> list[socket.socket]:
+    """The listening sockets on this machine's loopback, or all others."""
+    return [one for one in child.sockets.get("ingest", []) if is_loopback(one.getsockname()[0]) == near]
+
+
+def grpc_addresses(child: Child) -> tuple[list[str], list[str]]:
+    """Where gRPC listens: the same addresses as the HTTP door, those on loopback and all others."""
     port = child.ports["grpc"]
-    families = {listening.getsockname()[0] for listening in child.sockets.get("ingest", [])} or {"127.0.0.1"}
-    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in sorted(families)]
+    hosts = sorted({listening.getsockname()[0] for listening in child.sockets.get("ingest", [])} or {"127.0.0.1"})
+    written = {host: f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts}
+    near = [text for host, text in written.items() if is_loopback(host)]
+    return near, [text for text in written.values() if text not in near]
 
 
 def evaluator(view: View, settings: Settings) -> Callable[[Any, int], list[tuple[Mapping[str, str], float]]]:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,15 @@ class Listener:
     sockets: Sequence[socket.socket]
     watch: Watch | None = None
     websockets: bool = False
+    tls: ssl.SSLContext | None = None
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
+        super().__init__(config)
+        config.load()
+        config.ssl = tls  # ours, so that a renewed certificate can be loaded into it
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the process: it has several servers and one end."""
@@ -65,7 +72,8 @@ async def listen(listeners: Sequence[Listener], stop: asyncio.Event) -> None:
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 backlog=2048,
-            )
+            ),
+            listener.tls,
         )
         for listener in listeners
     ]

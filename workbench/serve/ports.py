@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psutil
@@ -16,11 +16,14 @@ import psutil
 from workbench.config import Settings
 from workbench.errors import ConfigError, PortTaken
 from workbench.serve.process import port_numbers
+from workbench.serve.reach import check, outer_hosts
 
 SETTING = {"main": "front.port", "notebook": "front.notebook_port", "ingest": "ingest.port", "grpc": "ingest.grpc_port"}
 FLAG = {"main": "--port", "notebook": "--notebook-port", "ingest": "--ingest-port", "grpc": "--grpc-port"}
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
+
+Host = tuple[int, str]
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,10 @@ def open_ports(settings: Settings, flags: Collection[str]) -> Ports:
     """Bind the ports of `settings`; `flags` are the settings that stood on the command line.
 
     With the ingest port given as a flag, ports that nobody asked for take any free one. Raises PortTaken, and
-    ConfigError for an address beyond loopback, where sign-in by link over plain HTTP would not be safe.
+    ConfigError where `front.bind` is no address of this machine or reaches further than is safe.
     """
-    if settings.front.bind != LOOPBACK:
-        raise ConfigError(
-            f"{settings.front.bind!r} cannot be bound: this version serves this machine alone",
-            where="front.bind",
-            hint=f"Leave it at {LOOPBACK}; from elsewhere, use an SSH tunnel to the same port.",
-        )
+    check(settings)
+    outer = outer_hosts(settings.front.bind)
     asked = asked_ports(settings, flags)
     numbers: dict[str, int] = {}
     sockets: dict[str, list[socket.socket]] = {}
@@ -64,7 +63,7 @@ def open_ports(settings: Settings, flags: Collection[str]) -> Ports:
         for name, wanted in port_numbers(settings).items():
             anywhere = name not in asked and SETTING["ingest"] in flags
             port = 0 if anywhere else wanted
-            taken = "the workbench itself" if port and port in numbers.values() else taken_by(port)
+            taken = "the workbench itself" if port and port in numbers.values() else taken_by(port, outer)
             if taken and name in asked:
                 raise PortTaken(
                     f"port {port} is taken by {taken}",
@@ -73,7 +72,7 @@ def open_ports(settings: Settings, flags: Collection[str]) -> Ports:
                 )
             if taken:
                 port = 0
-            listening = _bind(port, avoid=set(numbers.values()))
+            listening = _bind(port, outer, avoid=set(numbers.values()))
             numbers[name] = listening[0].getsockname()[1]
             if taken:
                 opened.notices.append(f"{name} port {wanted} is taken by {taken}; using {numbers[name]}")
@@ -102,12 +101,12 @@ def holder(port: int) -> str:
     return "a program of another user"
 
 
-def taken_by(port: int) -> str:
-    """Who holds `port` already, or the empty string."""
+def taken_by(port: int, outer: Sequence[Host] = ()) -> str:
+    """Who holds `port` already at one of our addresses, or the empty string. Raises ConfigError."""
     if port == 0:
         return ""
     try:
-        for one in _bind(port, avoid=()):
+        for one in _bind(port, outer, avoid=(), shared=False):
             one.close()
     except OSError as error:
         if error.errno == errno.EACCES:
@@ -116,33 +115,62 @@ def taken_by(port: int) -> str:
     return ""
 
 
-def _bind(port: int, *, avoid: Collection[int]) -> list[socket.socket]:
-    """Sockets on 127.0.0.1 and, where the system has it, ::1, with one port number on both. Raises OSError."""
+def _bind(port: int, outer: Sequence[Host], *, avoid: Collection[int], shared: bool = True) -> list[socket.socket]:
+    """Sockets on 127.0.0.1, ::1 (where the system has it) and `outer`, with one port number on all. Raises OSError.
+
+    Every address of the machine and one of it can be listened on side by side only where both sockets are `shared`
+    (SO_REUSEPORT, which the system grants to programs of one user); whether a port is free is asked without.
+    """
+    every = any(host in ("0.0.0.0", "::") for _, host in outer)
     for _ in range(50):
-        first = _socket(socket.AF_INET, LOOPBACK, port)
-        number = first.getsockname()[1]
+        made = [_socket(socket.AF_INET, LOOPBACK, port, shared=shared and every)]
+        number = made[0].getsockname()[1]
         try:
             if number in avoid and port == 0:
                 raise OSError(errno.EADDRINUSE, "ours already")
-            second = _socket(socket.AF_INET6, "::1", number)
-        except OSError as error:
-            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                return [first]
-            first.close()
+            made += _others(number, outer, shared=shared and every)
+        except OSError:
+            for one in made:
+                one.close()
             if port:
                 raise
+        except ConfigError:
+            made[0].close()
+            raise
         else:
-            return [first, second]
+            return made
     raise OSError(errno.EADDRINUSE, "no port is free on 127.0.0.1 and ::1 alike")
 
 
-def _socket(family: int, host: str, port: int) -> socket.socket:
+def _others(port: int, outer: Sequence[Host], *, shared: bool) -> list[socket.socket]:
+    made: list[socket.socket] = []
+    try:
+        for family, host in ((socket.AF_INET6, "::1"), *outer):
+            try:
+                made.append(_socket(family, host, port, shared=shared))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                if host != "::1":
+                    raise ConfigError(
+                        f"{host} is no address of this machine", where="front.bind", hint="`ip address` lists them."
+                    ) from error
+    except BaseException:
+        for one in made:
+            one.close()
+        raise
+    return made
+
+
+def _socket(family: int, host: str, port: int, *, shared: bool) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         # A port whose last connections are still being forgotten is free; one that is listened on is not.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         made.bind((host, port))
     except OSError:
         made.close()

@@ -25,13 +25,13 @@ from workbench.config import Settings, ensure_private_dir
 from workbench.serve import browser, home, local_http, on_demand, people
 from workbench.serve.children import Child, Children, Spec, adopt_orphans
 from workbench.serve.control import control_socket, serve_control
-from workbench.serve.ports import SETTING, Ports, open_ports
+from workbench.serve.ports import LOOPBACK, SETTING, Ports, open_ports
+from workbench.serve.reach import addresses
 from workbench.store import state
 
 PUBLISH_SECONDS = 1.0
 VERSION_EVERY = 5  # the hub is asked for its lake version each so many seconds
 TOKEN_NAME = "internal: agent and demo"
-HOST = "127.0.0.1"
 
 Say = Callable[[str], None]
 Processes = Callable[[Settings, Ports], Sequence[Spec]]
@@ -45,7 +45,8 @@ def processes(settings: Settings, ports: Ports) -> list[Spec]:
         return (await local_http.get(socket_path, "/health"))[0] == 200
 
     async def front_ready() -> bool:
-        return (await local_http.get((HOST, ports.numbers["main"]), "/readyz"))[0] == 200
+        tls = bool(settings.front.tls_cert)
+        return (await local_http.get((LOOPBACK, ports.numbers["main"]), "/readyz", tls=tls))[0] == 200
 
     specs = [
         _ours("hub", ports, ("ingest",), hub_ready),
@@ -115,6 +116,7 @@ class Supervisor:
         self._settings = settings
         self._ports = ports
         self._say = say
+        self._addresses = addresses(settings, ports.numbers)
         resolved = {**flags, **{SETTING[name]: number for name, number in ports.numbers.items()}}
         environment = home.child_environment(settings, resolved, os.environ)
         self._children = Children(environment, home.logs_dir(settings), say)
@@ -187,7 +189,7 @@ class Supervisor:
         self._say(f"  {child.spec.name} ready in {time.monotonic() - began:.1f} s")
 
     def _announce(self) -> None:
-        link = f"{self._url('main')}/signin#{people.create_link(self._engine, self._owner)}"
+        link = f"{self._addresses['url']}/signin#{people.create_link(self._engine, self._owner)}"
         self._say(f"\nWorkbench: {link}\n")
         self._say(
             "The link signs you in once, within 5 minutes; `workbench open` prints another. Ctrl-C ends everything."
@@ -229,9 +231,6 @@ class Supervisor:
         shutil.rmtree(self._settings.runtime_dir, ignore_errors=True)
         self._say("Stopped.")
 
-    def _url(self, name: str) -> str:
-        return f"http://{HOST}:{self._ports.numbers[name]}"
-
     def _write(self) -> None:
         own = Child(Spec("up", ()), state="running", pid=psutil.Process().pid)
         children = (own, *self._children.all)
@@ -240,10 +239,7 @@ class Supervisor:
         well = all(child.state == "running" or child.on_its_way for child in children)
         document = {
             "state": "degraded" if self._state == "running" and not well else self._state,
-            "url": self._url("main"),
-            "notebook_url": self._url("notebook"),
-            "ingest_url": self._url("ingest"),
-            "grpc_url": self._url("grpc"),
+            **self._addresses,
             "version": workbench.__version__,
             "lake_version": self._lake_version,
             "notices": list(self._ports.notices),
