@@ -220,6 +220,7 @@ def test_the_fields_of_status_are_those_of_the_contracts():
     (cell,) = [row[1] for row in rows(CONTRACTS) if row[0].startswith("workbench status")]
     fields = re.findall(r"`?(\w+)(?:\[\])?`?(?:, | \(|\)|$)", cell)
     assert {"state", "lake_version", "processes", "rss_bytes"} <= set(fields)
-    source = inspect.getsource(up.Supervisor) + inspect.getsource(children.Child)
+    reach = __import__("workbench.serve.reach", fromlist=["addresses"])
+    source = "".join(map(inspect.getsource, (up.Supervisor, children.Child, reach.addresses)))
     for name in fields:
         assert f'"{name}"' in source, name

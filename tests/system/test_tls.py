@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -61,7 +62,7 @@ def test_people_come_in_over_tls_and_stay_on_it(reached: Workbench, outer: str):
     status = reached.status()
     assert status["url"].startswith(f"https://{outer}:")
     assert status["notebook_url"].startswith(f"https://{outer}:")
-    with reached.browser() as browser:
+    with closing(reached.browser()) as browser:
         assert browser.base_url.scheme == "https"
         (cookie,) = [one for one in browser.cookies.jar if one.name.startswith("workbench_")]
         assert cookie.secure
