@@ -16,7 +16,7 @@ FLOORS = {
     "store": 1,
     "query": 2,
     "analyze": 3, "govern": 3,
-    "alert": 4, "ingest": 4, "stream": 4,
+    "alert": 4, "ingest": 4, "sandbox": 4, "stream": 4,
     "report": 5, "show": 5,
     "serve": 6, "cli": 6,
 }  # fmt: skip

@@ -87,7 +87,10 @@ class Lake:
 
 @dataclass(frozen=True)
 class Query:
-    """Limits of one query, and how much recent data every reading process holds in memory."""
+    """Limits of one query, and how much recent data every reading process holds in memory.
+
+    `broker` is the socket by which a sandboxed process reads, in place of log and lake; empty outside of sandboxes.
+    """
 
     lookback_seconds: int = 300
     max_samples: int = 50_000_000
@@ -97,6 +100,7 @@ class Query:
     head_samples: int = 8_000_000
     max_rows: int = 1_000_000
     sql_memory_bytes: int = 512 * 2**20
+    broker: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,16 @@ class Ops:
 
 
 @dataclass(frozen=True)
+class Lab:
+    """JupyterLab and every other kernel of a notebook. The bounds are those of one kernel with all that it starts."""
+
+    memory_bytes: int = 4 * 2**30
+    processes: int = 256
+    idle_kernel_seconds: int = 3600
+    idle_server_seconds: int = 4 * 3600
+
+
+@dataclass(frozen=True)
 class Demo:
     """The simulated STREAM platform."""
 
@@ -162,6 +176,7 @@ class Settings:
     alert: Alert = Alert()
     mail: Mail = Mail()
     ops: Ops = Ops()
+    lab: Lab = Lab()
     demo: Demo = Demo()
     boards: Boards = Boards()
 

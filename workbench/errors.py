@@ -29,6 +29,7 @@ Every error says what was wrong (`message`), where (`where`: file, line, field, 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -182,3 +183,14 @@ class ReportError(WorkbenchError):
     def __init__(self, message: str, *, cell: int = 0, where: str = "", hint: str = "") -> None:
         super().__init__(message, where=where, hint=hint)
         self.cell = cell
+
+
+def raised_again(content: bytes, otherwise: WorkbenchError) -> WorkbenchError:
+    """The error behind another process's answer (`as_dict` as JSON), as far as the constructor of its kind allows."""
+    try:
+        body = json.loads(content)
+        kind = globals()[body["error"]]
+        made = kind(body["message"], where=body["where"], hint=body["hint"])
+    except (ValueError, KeyError, TypeError):
+        return otherwise
+    return made if isinstance(made, WorkbenchError) else otherwise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from pathlib import Path
 
 import nbformat
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from workbench import config
+from workbench.report import list_reports
 from workbench.schema import KINDS
 from workbench.store import Identity, open_writer
 
@@ -43,6 +46,21 @@ def measure(settings: config.Settings, values: list[float], *, offset_us: int = 
         columns = [given[f.name].cast(f.type) if f.name in given else pa.nulls(len(values), f.type) for f in schema]
         writer.append({"samples": pa.RecordBatch.from_arrays(columns, schema=schema)}).result()
         return writer.seal()
+
+
+def wait_for_output(
+    settings: config.Settings, text: str, process: subprocess.Popen[bytes], seconds: float = 60
+) -> None:
+    """Until the notebook of the newest report, which is written after each cell, holds a text."""
+    deadline = time.monotonic() + 60
+    while not (known := list_reports(settings)) or not _holds(known[0].notebook, text):
+        assert process.poll() is None, "it ended before its cell ran"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.is_file() and text in file.read_text()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -14,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import ROOT
 
-from report.conftest import notebook
+from report.conftest import notebook, wait_for_output
 from workbench.report import (
     claim,
     enqueue,
@@ -156,34 +155,29 @@ def test_at_the_time_limit_the_kernel_ends_and_the_cell_is_named(home, engine, j
 
 
 @contextmanager
-def killed_in_the_middle(home, flag):
-    """A process that carries out the claimed run until its notebook writes `flag`, and is killed then."""
+def killed_in_the_middle(home):
+    """A process that carries out the claimed run until its notebook has printed `begun`, and is killed then."""
     script = (
         "import sys; from pathlib import Path; from workbench import config\n"
         "from workbench.report import get_run, run_job\nfrom workbench.store import state\n"
         "settings = config.load(Path(sys.argv[1]), environ={}); engine = state.engine(settings)\n"
         "run_job(get_run(engine, 1), settings=settings, engine=engine)\n"
     )
-    os.mkfifo(flag)
     process = subprocess.Popen([sys.executable, "-c", script, str(home.home)], cwd=ROOT, start_new_session=True)
-    watch = threading.Timer(60, process.kill)
-    watch.start()
     try:
-        flag.read_text()  # until the notebook writes
+        wait_for_output(home, "begun", process)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         yield
     finally:
-        watch.cancel()
         process.kill()
 
 
-def test_killed_in_the_middle_it_gives_one_report_and_one_mail(home, engine, jobs, tmp_path):
-    flag = tmp_path / "flag"
-    known = jobs("count", f'open({str(flag)!r}, "w").write("here")', "import time; time.sleep(600)")
+def test_killed_in_the_middle_it_gives_one_report_and_one_mail(home, engine, jobs):
+    known = jobs("count", "print('be' + 'gun')", "import time; time.sleep(600)")
     queue(engine, known["count"])
     claim(engine, DUE_US)
-    with killed_in_the_middle(home, flag):
+    with killed_in_the_middle(home):
         assert [report.status for report in list_reports(home)] == ["interrupted"]
         assert requeue_abandoned(engine) == 1
         notebook(home, "count", "1")

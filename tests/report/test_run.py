@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
@@ -16,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import ROOT
 
-from report.conftest import measure, notebook
+from report.conftest import measure, notebook, wait_for_output
 from workbench.errors import ReportError, VersionGone
 from workbench.report import get_report, list_reports, run_report
 from workbench.store import state
@@ -173,15 +172,10 @@ def test_thirty_are_kept_and_the_rest_goes_with_pin_and_folder_though_the_newest
 
 
 def test_a_run_that_was_killed_is_told_from_one_that_runs(home):
-    marker = home.home / "started"
-    notebook(home, "slow", f"import pathlib, time\npathlib.Path({str(marker)!r}).touch()\ntime.sleep(600)")
+    notebook(home, "slow", "print('be' + 'gun')", "import time; time.sleep(600)")
     process = subprocess.Popen([sys.executable, "-c", RUN, str(home.home)], cwd=ROOT, start_new_session=True)
     try:
-        deadline = time.monotonic() + 60
-        while not marker.exists():
-            assert process.poll() is None, "it ended before its cell ran"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for_output(home, "begun", process)
         assert list_reports(home)[0].status == "running"
     finally:
         os.killpg(process.pid, signal.SIGKILL)

@@ -117,6 +117,15 @@ class LimitedView(View):
             parts.append(rows.filter(pa.array(self._rows_shown(kind, rows))).select(names))
         return pa.concat_tables(parts)
 
+    @property
+    def version_time_us(self) -> int:
+        """When the manifest that is read was written."""
+        return self._view.version_time_us
+
+    def days(self, kind: str, *, version: str | None = None) -> list[int]:
+        """Days of which the lake has rows of anybody's: how old the data is, which is nobody's row."""
+        return self._view.days(kind, version=version)
+
     def files(self, kind: str, *, version: str | None = None) -> list[str]:
         """Refused: a file holds everybody's rows. Raises Forbidden."""
         raise Forbidden(

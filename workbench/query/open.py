@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from intake.readers.entry import Catalog
 
+    from workbench.query.broker import BrokerView
     from workbench.store import Follower
 
 _STEPS_US = [
@@ -39,7 +40,7 @@ _POINTS = 300  # as many as a chart shows
 class Workbench:
     """A workbench, read. Every question sees what was written before it; a pinned one always the same."""
 
-    def __init__(self, settings: config.Settings, view: Follower, version: str | None) -> None:
+    def __init__(self, settings: config.Settings, view: Follower | BrokerView, version: str | None) -> None:
         self.settings = settings
         self.view = view
         self._pinned = version
@@ -175,10 +176,7 @@ class Workbench:
     def _now_us(self) -> int:
         """Now; where the data ended earlier, its end: a stopped workbench and a named version still answer."""
         if self._pinned:
-            from workbench.store import Lake
-
-            manifest = Lake(self.settings).manifest(self._pinned)
-            return manifest.time_us if manifest else 0
+            return self.view.version_time_us
         self.view.refresh()
         now_us = clock.time_ns() // 1000
         newest = self.view.latest_us

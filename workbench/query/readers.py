@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
 
+    from workbench.query.broker import BrokerView
     from workbench.store import Follower
 
 
@@ -73,7 +74,7 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _view(home: str, version: str) -> Follower:
+def _view(home: str, version: str) -> Follower | BrokerView:
     return view_of(config.load(Path(home).expanduser() if home else None), version or None)
 
 

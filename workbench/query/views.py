@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from workbench import config
 
 if TYPE_CHECKING:
+    from workbench.query.broker import BrokerView
     from workbench.store import Follower
 
-_views: dict[tuple[Path, str], Follower] = {}
+_views: dict[tuple[Path, str], Follower | BrokerView] = {}
 _lock = threading.Lock()
 
 
-def view_of(settings: config.Settings, version: str | None = None) -> Follower:
+def view_of(settings: config.Settings, version: str | None = None) -> Follower | BrokerView:
     """The view of a home at a lake version (None: the newest, with the log), brought up to date.
 
     It stays open as long as the process. Raises VersionGone, LayoutUnknown.
@@ -27,11 +28,20 @@ def view_of(settings: config.Settings, version: str | None = None) -> Follower:
         view = _views.get(key)
         if view is None:
             _keep_caches_at_home(settings)
-            from workbench.store import open_view
-
-            view = _views[key] = open_view(settings, version=version)
+            view = _views[key] = _opened(settings, version)
     view.refresh()
     return view
+
+
+def _opened(settings: config.Settings, version: str | None) -> Follower | BrokerView:
+    from workbench.store import open_view
+
+    # A sandbox that shows the lake needs no broker for what lies there and never changes.
+    if settings.query.broker and not (version and settings.lake_dir.is_dir()):
+        from workbench.query.broker import BrokerView
+
+        return BrokerView(Path(settings.query.broker), version or "")
+    return open_view(settings, version=version)
 
 
 def _keep_caches_at_home(settings: config.Settings) -> None:

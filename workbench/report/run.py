@@ -15,6 +15,7 @@ from workbench.config import Settings
 from workbench.errors import ReportError
 from workbench.report.execute import execute, turn
 from workbench.report.kept import KEEP, Report, begun, get_report
+from workbench.report.kernel import confined
 from workbench.report.notebooks import FILLED_IN, notebook_file
 from workbench.report.provenance import Provenance, code_version, figures_of, sha256
 from workbench.report.render import render_html, too_big
@@ -60,7 +61,8 @@ def run_report(
     try:
         with turn, begun(settings, name, values, code_version(), rows=rows, run_id=run_id, keep=keep) as report:
             try:
-                _execute(file, report, given, values, timeout_seconds)
+                with confined(settings, rows):
+                    _execute(file, report, given, values, timeout_seconds)
             except (ReportError, OSError):
                 raise
             except Exception as error:  # whatever papermill or the notebook's format had against it

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workbench.store.compaction import compact
     from workbench.store.follow import Follower, open_view
     from workbench.store.lake import Lake
-    from workbench.store.registry import Identity, Series, SeriesRegistry
+    from workbench.store.registry import Identity, Series, SeriesRegistry, series_batch, series_rows
     from workbench.store.restoring import read_contents, restore
     from workbench.store.retention import Retained, apply_retention
     from workbench.store.samples import Samples
@@ -46,6 +46,8 @@ _HOMES = {
     "open_writer": "writer",
     "read_contents": "restoring",
     "restore": "restoring",
+    "series_batch": "registry",
+    "series_rows": "registry",
 }
 
 
@@ -84,4 +86,6 @@ __all__ = [
     "open_writer",
     "read_contents",
     "restore",
+    "series_batch",
+    "series_rows",
 ]

@@ -26,9 +26,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pyarrow as pa
 
-from workbench import errors
 from workbench.config import Settings
-from workbench.errors import InputError, LakeLocked, StoreError, WorkbenchError
+from workbench.errors import InputError, LakeLocked, StoreError, WorkbenchError, raised_again
 from workbench.store.batches import decode_batches, encode_batches
 from workbench.store.registry import Identity
 from workbench.store.wal import Position
@@ -109,7 +108,7 @@ class RemoteWriter:
         finally:
             connection.close()
         if reply.status != 200:
-            raise _as_error(content, reply.status)
+            raise raised_again(content, StoreError(f"the hub answered {reply.status}", hint="See its log."))
         return json.loads(content)
 
 
@@ -160,16 +159,6 @@ def _identity(fields: Sequence[Any]) -> Identity:
     convention, name, type_, unit, temporality, resource, attributes, part, bound = fields
     pairs = [tuple((key, value) for key, value in side) for side in (resource, attributes)]
     return Identity(convention, name, type_, unit, temporality, pairs[0], pairs[1], part, bound)
-
-
-def _as_error(content: bytes, status: int) -> WorkbenchError:
-    """The error that the hub raised, as far as the constructor of its kind allows."""
-    try:
-        body = json.loads(content)
-        kind = getattr(errors, body["error"])
-        return kind(body["message"], where=body["where"], hint=body["hint"])
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return StoreError(f"the hub answered {status}", hint="See its log.")
 
 
 def attach(settings: Settings, *, wait_seconds: float = 30.0) -> Writer | RemoteWriter:

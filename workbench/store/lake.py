@@ -291,6 +291,11 @@ class Lake:
         """Parquet files of a table at a version, for readers of other make. Raises VersionGone."""
         return [str(self.path(kind) / file.path) for file in self._snapshot(kind, version).files]
 
+    def days(self, kind: str, *, version: str | None = None) -> list[int]:
+        """Days since 1970, ascending, of which a table has rows; none if it is not kept by day. Raises VersionGone."""
+        days = {file.day for file in self._snapshot(kind, version).files if file.day is not None}
+        return sorted(day_start_us(day) // DAY_US for day in days)
+
     def latest_us(self, *, version: str | None = None) -> int:
         """Time of the newest sample, by the statistics of the files; 0 if there is none. Raises VersionGone."""
         return max((file.time_us[1] for file in self._snapshot("samples", version).files if file.time_us), default=0)

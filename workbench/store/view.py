@@ -83,6 +83,12 @@ class View:
         return self._version or self._lake.lake_version
 
     @property
+    def version_time_us(self) -> int:
+        """When the manifest that is read was written, in microseconds UTC; 0 before the first seal."""
+        manifest = self._lake.manifest(self._version)
+        return manifest.time_us if manifest else 0
+
+    @property
     def sealed_segment(self) -> int:
         """Highest log segment that the lake holds, as far as this view knows."""
         return self._lake.sealed_segment(self._version)
@@ -243,6 +249,10 @@ class View:
     def files(self, kind: str, *, version: str | None = None) -> list[str]:
         """Parquet files of a kind at a manifest, the newest by default; what is only in the log is not among them."""
         return self._lake.files(kind, version=version or self._version)
+
+    def days(self, kind: str, *, version: str | None = None) -> list[int]:
+        """Days since 1970, ascending, of which the lake has rows of a kind; none where its rows have no time."""
+        return self._lake.days(kind, version=version or self._version)
 
     def _catch_up(self) -> None:
         self.lake_moved()
