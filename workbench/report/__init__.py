@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         switch,
     )
     from workbench.report.kept import Report, get_report, list_reports
-    from workbench.report.kernel import kernel_environment
     from workbench.report.notebooks import board_notebooks, notebook_file
     from workbench.report.provenance import FIGURES_TYPE, Provenance
     from workbench.report.render import CONTENT_SECURITY_POLICY, render_html
@@ -64,7 +63,6 @@ _HOMES = {
     "heading": "tiles",
     "job_files": "jobs.files",
     "kept_pdf": "deliver.pdf",
-    "kernel_environment": "kernel",
     "kpis": "tiles",
     "kubernetes": "jobs.export",
     "last_runs": "jobs.runs",
@@ -131,7 +129,6 @@ __all__ = [
     "heading",
     "job_files",
     "kept_pdf",
-    "kernel_environment",
     "kpis",
     "kubernetes",
     "last_runs",

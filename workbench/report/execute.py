@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import ReportError
+from workbench.report.kernel import why_ended
 from workbench.report.limit import last_cell, time_limit
 
 turn = threading.Lock()
@@ -41,6 +42,7 @@ def execute(file: Path, target: Path, parameters: Mapping[str, Any], *, timeout_
             ) from error
         except DeadKernelError as error:
             cell = last_cell(nbformat.read(target, as_version=4))
-            what = f"not over within {limit.seconds:g} s" if limit.passed else "the kernel ended by itself (memory?)"
+            ended = why_ended() or "The kernel ended by itself."
+            what = f"not over within {limit.seconds:g} s" if limit.passed else ended[:1].lower() + ended[1:].rstrip(".")
             raise ReportError(what, cell=cell, where=f"{file.name}, cell {cell}" if cell else file.name) from error
     return nbformat.read(target, as_version=4)

@@ -24,6 +24,7 @@ from workbench.sandbox import Broker, ConfinedKernel, Limits, available, kernel_
 from workbench.store import View, open_view
 
 OWNER = "reports"
+HINT = "Read less at once (fewer columns, a shorter time, Dask), or raise lab.memory_bytes."
 
 _log = log.get(__name__)
 
@@ -61,7 +62,7 @@ def confined(settings: Settings, rows: str = "{}") -> Iterator[None]:
         opened(version).refresh()
         return limited(opened(version), matchers)
 
-    limits = Limits(settings.lab.memory_bytes, settings.lab.processes)
+    limits = Limits(settings.lab.memory_bytes, settings.lab.processes, HINT)
     cache, environment = own_caches(settings, OWNER)
     with Broker(settings.runtime_dir / f"report-{os.getpid()}", views, settings) as broker:
 

@@ -11,6 +11,7 @@ from workbench.config import Settings
 from workbench.errors import ReportError
 from workbench.report.board import board_html, live_numbers
 from workbench.report.execute import execute, turn
+from workbench.report.kernel import confined
 from workbench.report.notebooks import board_notebooks
 from workbench.report.provenance import Provenance, code_version, figures_of, sha256
 from workbench.report.run import own_parameters
@@ -61,7 +62,7 @@ def render_snapshot(
                 lake_version = writer.seal()
         with pinned(settings, name, lake_version), drafted(settings, name) as folder:
             values = {**(parameters or {}), "lake_version": lake_version}
-            with turn:
+            with turn, confined(settings, rows):
                 provenance = _run(file, folder, values, settings, about["title"], timeout_seconds)
             live = live_numbers((folder / PAGE).read_text(encoding="utf-8"))
             put_in_place(settings, folder, provenance, {**about, "rows": rows}, live)

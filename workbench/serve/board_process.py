@@ -7,7 +7,7 @@ from typing import Any
 
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 
-from workbench.report import kernel_environment
+from workbench.sandbox import kernel_environment
 
 
 class BoardProcess(ServerKernelManager):
