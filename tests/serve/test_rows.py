@@ -149,6 +149,7 @@ def test_nothing_hidden_leaves_by_any_exit(asked_by):
             assert "987654" not in text
             assert str(round(SHOWN + HIDDEN)) not in text
             assert "Full arts" in text
+            assert "You see the rows that meet {domain=" in text
             assert '"123456.25"' in text
         seen = text
     # The owner sees what was looked for, so it could have been found.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workbench.query.names import prometheus_labels
     from workbench.query.notebook.extension import load_extension
     from workbench.query.open import Workbench, open_workbench
-    from workbench.query.policies import policy_of, read_policies, rows_of_user
+    from workbench.query.policies import policy_of, read_policies
     from workbench.query.promql import Matcher, parse
     from workbench.query.relational.answers import encode_table, sql_response
     from workbench.query.relational.faults import pointed_at
@@ -51,7 +51,6 @@ _HOMES = {
     "prometheus_response": "api",
     "range_query": "evaluate",
     "read_policies": "policies",
-    "rows_of_user": "policies",
     "select": "selection",
     "sql": "relational.statement",
     "sql_response": "relational.answers",
@@ -85,7 +84,6 @@ __all__ = [
     "prometheus_response",
     "range_query",
     "read_policies",
-    "rows_of_user",
     "select",
     "sql",
     "sql_response",

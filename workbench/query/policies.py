@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from workbench.errors import InputError
 from workbench.query.matchers import Matchers, canonical, parse_matchers
 
 if TYPE_CHECKING:
@@ -27,20 +26,3 @@ def policy_of(policies: Mapping[str, Matchers], role: str, person: str) -> Match
     """What the rows of a person (`user:3`, `token:1`) of a role have to meet; empty where nothing limits him."""
     found = (policies.get(f"role:{role}", ()), policies.get(person, ()))
     return canonical(one for matchers in found for one in matchers)
-
-
-def rows_of_user(engine: sa.Engine, name: str) -> Matchers:
-    """What the rows of the user of that name have to meet: for what he published. Raises InputError."""
-    import sqlalchemy as sa
-
-    from workbench.store import state
-
-    users = state.users
-    with engine.connect() as connection:
-        found = connection.execute(
-            sa.select(users.c.id, users.c.role).where(sa.func.lower(users.c.name) == name.lower())
-        )
-        user = found.first()
-    if user is None:
-        raise InputError(f"there is no user {name!r}", where="name", hint="`workbench user list` shows them.")
-    return policy_of(read_policies(engine), user.role, f"user:{user.id}")

@@ -23,7 +23,7 @@ from workbench import log
 from workbench.alert import NotificationChannels
 from workbench.config import Settings
 from workbench.errors import Forbidden, StoreError
-from workbench.query import Condition, instant, range_query
+from workbench.query import Condition, instant, matchers_text, range_query
 from workbench.report import live_dir
 from workbench.serve import local_http, policy
 from workbench.serve.audit import through_hub
@@ -205,7 +205,7 @@ class Front:
                 evaluate_instant=partial(instant, rows.view, limits=limits),
                 evaluate_range=partial(range_query, rows.view, limits=limits),
                 alerts=partial(self.alerts, rows.condition),
-                notices=self.notices,
+                notices=partial(self.notices, rows),
                 demo_progress=self.demo_progress,
                 dashboards_dirs=(self._settings.home / "dashboards", SHIPPED_DASHBOARDS, live_dir(self._settings)),
                 navigation=navigation,
@@ -249,11 +249,13 @@ class Front:
                 if condition.shows_derived(row.labels)
             ]
 
-    def notices(self) -> Sequence[str]:
-        """What everybody should know: replaced ports, rules that fail, a hub that is away."""
+    def notices(self, rows: Rows) -> Sequence[str]:
+        """What everybody should know: replaced ports, rules that fail, a hub that is away; and whose rows are shown."""
         found = [*self._document(self._settings.up_file).get("notices", []), *self._troubles]
         if not self._hub_ready:
             found.append("The hub does not answer: what is shown is the last data that it wrote.")
+        if rows.matchers:
+            found.append(f"You see the rows that meet {matchers_text(rows.matchers)}; there may be others.")
         return found
 
     def demo_progress(self) -> float | None:
