@@ -10,8 +10,8 @@ import contextlib
 import json
 import secrets
 import time
-from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import tornado.httpserver
 import tornado.ioloop
@@ -27,6 +27,7 @@ from voila.utils import get_voila_labextensions_path
 from workbench import log
 from workbench.config import Settings, ensure_private_dir
 from workbench.report import board_style
+from workbench.serve import policy
 from workbench.serve.board_kernels import MESSAGES, BoardConnection, BoardKernels
 from workbench.serve.board_sessions import (
     TEMPLATES,
@@ -62,12 +63,11 @@ def main() -> None:
 
 def configuration(settings: Settings, token: str) -> Config:
     """Voila's settings, ours alone: no configuration file of the machine can open what is closed here."""
-    root = ensure_private_dir(settings.runtime_dir / "boards")
+    folder = ensure_private_dir(ensure_private_dir(settings.runtime_dir) / "boards")
     return Config(
         {
             "Voila": {
-                "root_dir": str(ensure_private_dir(root / "published")),
-                "connection_dir_root": str(root),
+                "root_dir": str(folder),
                 "base_url": PREFIX,
                 "ip": "127.0.0.1",
                 "open_browser": False,
@@ -93,13 +93,15 @@ def configuration(settings: Settings, token: str) -> Config:
 
 
 class Application(tornado.web.Application):
-    """Answers nobody without the token, whatever the handler behind an address thinks of it."""
+    """Answers nobody without the token, and no path that has two readings, whatever a handler thinks of it."""
 
     def find_handler(self, request: Any, **options: Any) -> Any:
         """The handler of a request that may come in, else the refusal."""
         given = request.headers.get("Authorization", "")
         if not secrets.compare_digest(given.encode(), f"token {self.settings['identity_provider'].token}".encode()):
             return self.get_handler_delegate(request, tornado.web.ErrorHandler, {"status_code": 403})
+        if not policy.clean(unquote(request.path), request.path.encode()):
+            return self.get_handler_delegate(request, tornado.web.ErrorHandler, {"status_code": 404})
         return super().find_handler(request, **options)
 
 
@@ -144,14 +146,15 @@ class Boards(Voila):
             (rf"{PREFIX}api/kernels/{KERNEL}", OwnKernelHandler, {"seats": self.seats}),
             (rf"{PREFIX}api/kernels/{KERNEL}/channels", ChannelsHandler, {"seats": self.seats}),
             (rf"{PREFIX}voila/static/(.*)", MultiStaticFileHandler, static),
-            (rf"{PREFIX}voila/templates/(.*)", TemplateStaticFileHandler),
+            (rf"{PREFIX}voila/templates/((?:lab|base)/static/.+)", TemplateStaticFileHandler),
             (rf"{PREFIX}voila/labextensions/(.*)", FileFindHandler, {"path": extensions, "no_cache_paths": []}),
             (rf"{PREFIX}voila/api/themes/(.*)", ThemesHandler, themes),
         ]
 
     def start(self) -> None:
         """Listen, say where, and serve until told to stop."""
-        self.connection_dir = str(ensure_private_dir(Path(self.connection_dir_root) / "k"))
+        # Short: the sockets of the kernels lie there, and the path of a socket has about a hundred characters.
+        self.connection_dir = str(ensure_private_dir(self.workbench.runtime_dir / "k"))
         self.app = Application(**self.init_settings())
         self.app.add_handlers(".*$", self.init_handlers())
         sockets = tornado.netutil.bind_sockets(0, self.ip)
