@@ -130,15 +130,13 @@ def names(view, expr: str) -> set[str]:
     return {one["metric"].get("__name__", "") for one in json.loads(body)["data"]["result"]}
 
 
-def test_target_info_is_shown_by_its_own_labels(targets):
-    assert names(limited(targets, parse_matchers('{domain="alpha"}')), '{__name__=~".+"}') == {"queue_length"}
-    only_info = limited(targets, parse_matchers('{os_type="alpha"}'))
-    assert names(only_info, '{__name__=~".+"}') == {"target_info"}
-    assert label_index(only_info).names() == ["target_info"]
-    # Whoever may see that a target was there learns nothing of what it measured.
-    assert only_info.samples(np.array([1, 2]), 0, 2**62).values.tolist() == [1.0]
-    both = limited(targets, parse_matchers('{instance="beta"}'))
-    assert names(both, '{__name__=~".+"}') == {"queue_length", "target_info"}
+def test_target_info_is_shown_with_its_series(targets):
+    for matchers in ('{domain="alpha"}', '{instance="alpha"}'):
+        view = limited(targets, parse_matchers(matchers))
+        assert names(view, '{__name__=~".+"}') == {"queue_length", "target_info"}
+        assert label_index(view).values("os_type") == ["alpha"]
+    # A label that only `target_info` has is none of the series' own.
+    assert names(limited(targets, parse_matchers('{os_type="alpha"}')), '{__name__=~".+"}') == set()
 
 
 def test_hidden_series_are_empty_and_new_ones_are_followed(targets):

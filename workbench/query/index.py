@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,16 +32,12 @@ class Row:
 
 
 class LabelIndex:
-    """Rows by label value. One per registry; `refresh` adds what was registered since. Thread-safe.
+    """Rows by label value. One per registry; `refresh` adds what was registered since. Thread-safe."""
 
-    `shows` says which label sets may be in it; what it does not show is as if nobody had ever sent it.
-    """
-
-    def __init__(self, registry: SeriesRegistry, shows: Callable[[Labels], bool] = lambda _: True) -> None:
+    def __init__(self, registry: SeriesRegistry) -> None:
         self.rows: list[Row] = []
         # Weak, since `_indexes` lets go of an index only with its registry.
         self._registry = weakref.proxy(registry)
-        self._shows = shows
         self._generation = 0
         self._seen: set[int] = set()
         self._row_of: dict[tuple[str, Labels], int] = {}
@@ -101,24 +97,19 @@ class LabelIndex:
             return
         self._seen.add(series.id)
         identity = series.identity
-        self._add_own(series)
-        if identity.convention == "otel" and identity.type != "exponential_histogram":
-            info = target_info(identity.resource)
-            if info and self._shows(info):
-                self._put(info, series.id, "info")
-                self._metadata.setdefault("target_info", ("gauge", "", "Target metadata"))
-
-    def _add_own(self, series: Series) -> None:
-        identity = series.identity
         labels = label_set(prometheus_labels(series))
-        if not self._shows(labels):
-            return
-        self._put(labels, series.id, "histogram" if identity.type == "exponential_histogram" else "float")
+        kind = "histogram" if identity.type == "exponential_histogram" else "float"
+        self._put(labels, series.id, kind)
         type_ = {"updowncounter": "gauge", "exponential_histogram": "histogram"}.get(identity.type, identity.type)
         name = dict(labels).get("__name__", "")
         if type_ in ("histogram", "summary"):
             name = _family(name)
         self._metadata.setdefault(name, (type_, identity.unit, series.description))
+        if identity.convention == "otel" and kind == "float":
+            info = target_info(identity.resource)
+            if info:
+                self._put(info, series.id, "info")
+                self._metadata.setdefault("target_info", ("gauge", "", "Target metadata"))
 
     def _put(self, labels: Labels, series_id: int, kind: str) -> None:
         number = self._row_of.get((kind, labels))
@@ -157,12 +148,6 @@ def label_index(view: View) -> LabelIndex:
         if index is None:
             index = _indexes[view.registry] = LabelIndex(view.registry)
     return index.refresh()
-
-
-def limit_index(registry: SeriesRegistry, shows: Callable[[Labels], bool]) -> None:
-    """Let the index of a registry hold only the label sets that `shows` admits; before anybody asks for it."""
-    with _indexes_lock:
-        _indexes[registry] = LabelIndex(registry, shows)
 
 
 def _family(name: str) -> str:

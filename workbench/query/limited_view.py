@@ -1,8 +1,7 @@
 """A view that shows only some rows: those of a person or a role, by label matchers.
 
-Series are shown by the labels that PromQL sees, each label set by itself: who may see `up` of a job need not see its
-`target_info`. Tables are shown by `row_fields`. What is hidden is as if nobody had ever sent it: no count, name, label
-value or absence tells of it.
+A series is shown by its own labels, as PromQL sees them, and its `target_info` with it. Rows of tables are shown by
+`row_fields`. What is hidden is as if nobody had ever sent it: no count, name, label value or absence tells of it.
 """
 
 from __future__ import annotations
@@ -16,14 +15,12 @@ import pyarrow.compute as pc
 
 from workbench.errors import Forbidden
 from workbench.query.days import partitions
-from workbench.query.index import limit_index
 from workbench.query.matchers import Condition, Matchers, canonical
-from workbench.query.names import label_set, prometheus_labels, target_info
+from workbench.query.names import prometheus_labels
 from workbench.query.promql import Matcher
 from workbench.query.row_fields import deciding_columns, rows_shown
-from workbench.query.samples import is_stale
 from workbench.schema import KINDS
-from workbench.store import Samples, Series, SeriesRegistry, View
+from workbench.store import Samples, SeriesRegistry, View
 
 _EVER_US = 2**62
 
@@ -45,12 +42,9 @@ class LimitedView(View):
         self._view = view
         self._condition = Condition(matchers)
         self._shown = SeriesRegistry()
-        self._own: set[int] = set()
-        self._info_only: set[int] = set()
-        self._ids = (np.empty(0, np.int64), np.empty(0, np.int64))
+        self._ids = np.empty(0, np.int64)
         self._seen = 0
         self._taking = threading.Lock()
-        limit_index(self._shown, self._condition.shows)
 
     @property
     def registry(self) -> SeriesRegistry:
@@ -59,8 +53,9 @@ class LimitedView(View):
         if generation != self._seen:
             with self._taking:
                 fresh = self._view.registry.since(self._seen)
-                self._shown.add([one for one in fresh if self._takes(one)])
-                self._ids = _sorted(self._own), _sorted(self._info_only)
+                shown = [one for one in fresh if self._condition.shows(prometheus_labels(one))]
+                self._shown.add(shown)
+                self._ids = np.union1d(self._ids, np.array([one.id for one in shown], np.int64))
                 self._seen = max(self._seen, generation)
         return self._shown
 
@@ -85,17 +80,13 @@ class LimitedView(View):
         return bool(follow()) if follow else False
 
     def samples(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> Samples:
-        """As the view behind; a hidden series is there, and empty. One shown as `target_info` alone: ones."""
+        """As the view behind; a hidden series is there, and empty."""
         wanted = np.unique(np.asarray(ids, np.int64))
-        own, info_only = self._shown_ids()
-        shown = wanted[np.isin(wanted, own) | np.isin(wanted, info_only)]
         more = {"version": version} if version is not None else {}
-        found = self._view.samples(shown, start_us, end_us, **more)
+        found = self._view.samples(wanted[np.isin(wanted, self._shown_ids())], start_us, end_us, **more)
         counts = np.zeros(len(wanted), np.int64)
         counts[np.searchsorted(wanted, found.ids)] = np.diff(found.offsets)
-        masked = np.repeat(np.isin(found.ids, info_only), np.diff(found.offsets)) & ~is_stale(found.values)
-        values = np.where(masked, 1.0, found.values) if masked.any() else found.values
-        return Samples(wanted, np.concatenate(([0], np.cumsum(counts))), found.times_us, values)
+        return Samples(wanted, np.concatenate(([0], np.cumsum(counts))), found.times_us, found.values)
 
     def table(
         self,
@@ -136,26 +127,14 @@ class LimitedView(View):
         if kind == "audit":
             return np.zeros(rows.num_rows, bool)
         if kind in ("series", "samples"):
-            own, _ = self._shown_ids()
-            found = pc.is_in(rows.column("series"), value_set=pa.array(own))
+            found = pc.is_in(rows.column("series"), value_set=pa.array(self._shown_ids()))
             return found.to_numpy() if isinstance(found, pa.ChunkedArray) else found.to_numpy(zero_copy_only=False)
         return rows_shown(kind, rows, self.matchers)
 
-    def _shown_ids(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of the series whose own labels are shown, and of those that are shown as `target_info` alone."""
+    def _shown_ids(self) -> np.ndarray:
+        """Ids of the series that are shown, ascending."""
         assert self.registry is self._shown  # which takes in what is new
         return self._ids
-
-    def _takes(self, series: Series) -> bool:
-        """Whether anything of a series is shown; takes note of what."""
-        own = self._condition.shows(label_set(prometheus_labels(series)))
-        info = target_info(series.identity.resource) if series.identity.convention == "otel" else None
-        as_info = info is not None and self._condition.shows(info)
-        if own:
-            self._own.add(series.id)
-        elif as_info:
-            self._info_only.add(series.id)
-        return own or as_info
 
     def reload(self) -> None:
         """Nothing: the view behind starts again by itself."""
@@ -195,7 +174,3 @@ def _stretches(view: View, kind: str, start_us: int | None, end_us: int | None) 
         if begin <= end:
             found.append((begin if begin > -_EVER_US else None, end if end < _EVER_US else None))
     return found or [(start_us, end_us)]
-
-
-def _sorted(ids: set[int]) -> np.ndarray:
-    return np.sort(np.fromiter(ids, np.int64, len(ids)))

@@ -64,7 +64,7 @@ def matched(view: View, selectors: Sequence[str]) -> dict[int, dict[str, str]]:
             raise InputError(f"{text!r} is not a series selector", where="match[]")
         for row in index.select(node.matchers):
             entry = index.rows[row]
-            if entry.kind != "float":  # `target_info` stands for all series of its target, which may be hidden
+            if entry.kind != "float":  # `target_info` stands for its target, and is not measured
                 continue
             found.update({int(series): dict(entry.labels) for series in entry.ids})
     if len(found) > SERIES_MAX:
