@@ -45,6 +45,22 @@ class Front:
 
 
 @dataclass(frozen=True)
+class Auth:
+    """Single sign-on by OpenID Connect: with whom, and what his claims mean. Without an issuer there is none."""
+
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret_file: str = ""
+    oidc_label: str = "single sign-on"
+    oidc_scopes: tuple[str, ...] = ("profile", "email")
+    oidc_name_claim: str = "preferred_username"
+    oidc_role_claim: str = "groups"
+    oidc_roles: tuple[str, ...] = ()
+    oidc_default_role: str = ""
+    oidc_domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ingest:
     """The doors for machines, and the bounds of what they take."""
 
@@ -168,6 +184,7 @@ class Settings:
 
     home: Path = field(default_factory=default_home)
     front: Front = Front()
+    auth: Auth = Auth()
     ingest: Ingest = Ingest()
     log: Log = Log()
     lake: Lake = Lake()

@@ -47,6 +47,7 @@ from workbench.serve.reach import people_origins, server_context, trusted_proxie
 from workbench.serve.report_pages import report_files, report_routes
 from workbench.serve.rows import VIEWS_MAX, Rows, RowsViews
 from workbench.serve.signin import SignIn
+from workbench.serve.single_sign_on import OidcSignIn
 from workbench.serve.sql_api import sql_routes
 from workbench.serve.windows_api import windows_routes
 from workbench.show import SHIPPED_DASHBOARDS, ShowContext, routes
@@ -78,7 +79,7 @@ async def _run(child: Child) -> None:
     if tls:
         watching.append(asyncio.create_task(Certificate(settings, tls).watch()))
     origins = people_origins(settings, child.ports["main"], child.ports["notebook"])
-    pages, notebooks = (_reached(gate, settings) for gate in _gates(front, engine, origins))
+    pages, notebooks = (_reached(gate, settings) for gate in _gates(front, settings, engine, origins))
     logger.info("front is up", ports=dict(child.ports))
     try:
         await listen(
@@ -96,8 +97,10 @@ async def _run(child: Child) -> None:
         engine.dispose()
 
 
-def _gates(front: Front, engine: sa.Engine, origins: Origins) -> tuple[Gate, Gate]:
+def _gates(front: Front, settings: Settings, engine: sa.Engine, origins: Origins) -> tuple[Gate, Gate]:
     """The gates of the main origin and the notebooks'."""
+    audit = through_hub(settings)
+    single_sign_on = OidcSignIn(settings, engine, origins, audit) if settings.auth.oidc_issuer else None
     resolver = Resolver(engine)
     pages = Gate(
         front.app(origins),
@@ -108,7 +111,7 @@ def _gates(front: Front, engine: sa.Engine, origins: Origins) -> tuple[Gate, Gat
             session=resolver.session,
             content_policy=f"{CONTENT_POLICY}; frame-src 'self' {origins.notebook_sources}",
         ),
-        SignIn(engine, resolver, origins),
+        SignIn(engine, resolver, origins, single_sign_on=single_sign_on),
     )
     notebooks = Gate(
         front.notebooks(),

@@ -22,7 +22,7 @@ import psutil
 import workbench
 from workbench import config, log
 from workbench.config import Settings, ensure_private_dir
-from workbench.serve import browser, home, local_http, on_demand, people
+from workbench.serve import browser, claims, home, local_http, on_demand, people
 from workbench.serve.children import Child, Children, Spec, adopt_orphans
 from workbench.serve.control import control_socket, serve_control
 from workbench.serve.ports import LOOPBACK, SETTING, Ports, open_ports
@@ -89,6 +89,7 @@ def up(
     """
     flags = flags or {}
     settings = config.load(folder, flags=flags)
+    claims.check(settings.auth)
     home.make_home(settings)
     lock = home.take_lock(settings)
     if lock is None:
