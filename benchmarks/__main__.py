@@ -6,10 +6,10 @@ import argparse
 import re
 from datetime import UTC, datetime
 
-from benchmarks import idle, ingest, latency, page
+from benchmarks import drill, idle, ingest, latency, page
 from benchmarks.machine import ROOT, describe
 
-ALL = {"ingest": ingest.run, "latency": latency.run, "idle": idle.run, "page": page.run}
+ALL = {"ingest": ingest.run, "latency": latency.run, "idle": idle.run, "page": page.run, "drill": drill.run}
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 

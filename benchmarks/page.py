@@ -54,7 +54,7 @@ async def _measure(ours: Running) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        signed_in = await _sign_in(browser, ours)
+        signed_in = await sign_in(browser, ours)
         found["one, cold (empty browser cache)"] = [
             await _open(await browser.new_context(storage_state=signed_in), url) for _ in range(REPEATS)
         ]
@@ -73,7 +73,8 @@ async def _measure(ours: Running) -> dict[str, list[float]]:
     return found
 
 
-async def _sign_in(browser: Any, ours: Running) -> Any:
+async def sign_in(browser: Any, ours: Running) -> Any:
+    """The state of a browser in which the owner has signed in."""
     link = re.search(r"http://\S+/signin#\S+", ours.command("open"))
     assert link is not None
     context = await browser.new_context()
