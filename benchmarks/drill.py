@@ -83,7 +83,7 @@ async def _switch(context: Any, url: str) -> list[float]:
     found = []
     for name in ["Content", "Components", "This host", "Traffic"] * 2:
         begun = time.monotonic()
-        await page.get_by_role("link", name=name).click()
+        await page.locator("#sections a", has_text=name).click()
         await page.locator(f"#section-title:text-is('{name}')").wait_for()
         found.append(time.monotonic() - begun)
     await page.close()
@@ -102,6 +102,6 @@ async def _crowd(context: Any, url: str, ours: Running) -> str:
     share = (cpu_seconds(pid) - before) / (time.monotonic() - begun)
     memory = psutil.Process(pid).memory_info().rss / 2**20
     return (
-        f"{PAGES} pages open, each moving every 5 s: {share * 100:.1f} % of a core and {memory:,.0f} MiB in the process "
-        f"`ops`."
+        f"{PAGES} pages open, each moving every 5 s: {share * 100:.1f} % of a core and {memory:,.0f} MiB in the "
+        "process `ops`."
     )

@@ -203,6 +203,25 @@ def test_a_chart_opens_as_a_notebook(wide: playwright.Page) -> None:
     assert told["step_seconds"] == 10
 
 
+def test_a_query_of_ones_own_is_drawn_filtered_and_explained_where_it_is_wrong(page: playwright.Page) -> None:
+    page.locator("#under-4").get_by_role("link", name="Explore").click()
+    expect(page.locator("#section-title")).to_have_text("Explore")
+    expect(page.get_by_label("PromQL")).to_have_value("sum by (synth_queue) (synth_queue_depth)")
+    expect(page.locator("#under-0 .legend li")).to_have_count(2)
+    page.get_by_label("PromQL").fill("http_server_request_duration_seconds_count{")
+    page.get_by_role("button", name="Draw").click()
+    expect(page.locator("#under-0 .error")).to_contain_text("unclosed left brace")
+    page.get_by_label("PromQL").fill("max by (http_route, host_name) (http_server_request_duration_seconds_count)")
+    page.get_by_label("PromQL").press("Enter")
+    expect(page.locator("#under-0 .legend li")).to_have_count(3)
+    page.locator("#under-0 .legend").get_by_role("button", name="host_name=alpha, http_route=/fast").click()
+    expect(page.locator("#under-0 .legend li")).to_have_count(3)
+    expect(page).to_have_url(re.compile("host_name=alpha"))
+    assert page.locator("#metrics option[value=synth_queue_depth]").count() == 1
+    page.reload()
+    expect(page.locator("#under-0 .legend li")).to_have_count(3, timeout=20_000)
+
+
 def test_hostile_labels_are_words(wide: playwright.Page) -> None:
     expect(wide.locator("#under-3")).to_contain_text("</script><img src=x")
     wide.locator("[data-facet=http_route]").get_by_label(HOSTILE).check()

@@ -37,15 +37,17 @@ def done(choice: Choice, **deed: Any) -> Choice:
 @given(
     section=st.sampled_from([slug(section) for section in BOARD.sections]),
     picks=st.dictionaries(st.sampled_from(sorted(FACETS)), st.lists(TEXTS, min_size=1, max_size=3), max_size=3),
+    expr=TEXTS,
     window=st.one_of(st.none(), st.tuples(st.integers(0, 10**9), st.integers(10, 10**6))),
 )
 def test_an_address_holds_the_whole_choice(
-    section: str, picks: dict[str, list[str]], window: tuple[int, int] | None
+    section: str, picks: dict[str, list[str]], expr: str, window: tuple[int, int] | None
 ) -> None:
     choice = chosen(section=section)
     for label, values in picks.items():
         for value in set(values):
             choice = choice.toggled(label, value)
+    choice = done(choice, deed="explore", expr=expr)
     if window:
         choice = done(choice, deed="brush", from_us=window[0] * 1e6, to_us=sum(window) * 1e6)
     assert parse_choice(BOARD, parse_qsl(choice.query_string())) == (choice, [])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tornado.ioloop import IOLoop
 from workbench import log
 from workbench.config import Settings
 from workbench.errors import StoreError
-from workbench.query import range_query
+from workbench.query import Result, range_query
 from workbench.serve.listen import stop_on_signals, unix_socket
 from workbench.serve.navigation import entries
 from workbench.serve.origins import Origins, local_origins
@@ -31,6 +32,9 @@ FOLLOW_EVERY_SECONDS = 0.5
 """Charts move every few seconds; looking for new data more often would not be seen."""
 
 BOARD = "operations.yaml"
+TIMEOUT_SECONDS = 15
+SAMPLES_MAX = 10_000_000
+"""What one query may cost: an operator's own must not keep the others waiting, nor fill the process."""
 
 logger = log.get(__name__)
 
@@ -47,12 +51,16 @@ async def _run(child: Child) -> None:
     origins = local_origins(child.ports["main"], child.ports["notebook"])
     socket_file = settings.runtime_dir / "ops.sock"
     view = open_view(settings)
-    board = Board(
-        _board_file(settings),
-        evaluate=lambda view, expr, start_us, end_us, step_us: range_query(
-            view, expr, start_us, end_us, step_us, limits=settings.query
-        ),
+    limits = replace(
+        settings.query,
+        timeout_seconds=min(settings.query.timeout_seconds, TIMEOUT_SECONDS),
+        max_samples=min(settings.query.max_samples, SAMPLES_MAX),
     )
+
+    def evaluate(view: View, expr: str, start_us: int, end_us: int, step_us: int) -> Result:
+        return range_query(view, expr, start_us, end_us, step_us, limits=limits)
+
+    board = Board(_board_file(settings), evaluate=evaluate)
     engine = state.engine(settings)
     views = RowsViews(view, engine)
 

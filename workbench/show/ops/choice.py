@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from workbench.show.filters import VALUE_CHARS_MAX, VALUES_MAX, Filters, Span, format_instant, parse_filters
-from workbench.show.spec import Dashboard, Section
+from workbench.show.spec import Dashboard, Section, Tile, TileQuery
 from workbench.show.units import format_duration
 
 COMPARISONS = {
@@ -33,6 +33,8 @@ FACETS = {
 }
 """The labels that an operator can pick values of, and what they are called."""
 
+EXPLORE = "explore"
+EXPR_CHARS_MAX = 2_000
 SHORTEST_US = 10_000_000
 _DAY_US = 86_400_000_000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -42,12 +44,16 @@ Picks = tuple[tuple[str, tuple[str, ...]], ...]
 
 @dataclass(frozen=True)
 class Choice:
-    """`section` is the slug of a section; `filters` holds the span alone; `picks` are (label, values), both sorted."""
+    """`section` is the slug of a section; `filters` holds the span alone; `picks` are (label, values), both sorted.
+
+    `expr` is the operator's own PromQL, which the section EXPLORE draws.
+    """
 
     section: str
     filters: Filters
     compare: str = "previous"
     picks: Picks = ()
+    expr: str = ""
 
     @property
     def fixed(self) -> bool:
@@ -85,7 +91,14 @@ class Choice:
         """The part of the address after `?`; defaults are left out where they are everybody's."""
         pairs = [("section", self.section), *parse_qsl(self.filters.query_string()), ("compare", self.compare)]
         pairs += [(label, value) for label, values in self.picks for value in values]
-        return urlencode(pairs)
+        return urlencode([*pairs, ("expr", self.expr)] if self.expr else pairs)
+
+
+def sections_of(board: Dashboard, choice: Choice) -> dict[str, Section]:
+    """The sections by their slugs: those of the board, and one with the operator's own query."""
+    own = Tile(EXPLORE, "timeseries", "Your query", queries=(TileQuery(choice.expr),) if choice.expr else ())
+    explore = Section("Explore", (own,), "Any PromQL over all that is measured; the filters act on it.")
+    return {**{slug(section): section for section in board.sections}, EXPLORE: explore}
 
 
 def slug(section: Section) -> str:
@@ -98,7 +111,7 @@ def parse_choice(board: Dashboard, query: Iterable[tuple[str, str]]) -> tuple[Ch
     pairs = list(query)
     filters, faults = parse_filters(board, [pair for pair in pairs if pair[0] in ("range", "from", "to")])
     single = dict(pairs)
-    slugs = [slug(section) for section in board.sections]
+    slugs = [*(slug(section) for section in board.sections), EXPLORE]
     section = single.get("section", slugs[0])
     if section not in slugs:
         faults.append(f"There is no section “{section[:40]}”; showing {board.sections[0].title}.")
@@ -114,14 +127,18 @@ def parse_choice(board: Dashboard, query: Iterable[tuple[str, str]]) -> tuple[Ch
         if len(good) < len(values) or len(good) > VALUES_MAX:
             faults.append(f"Some values of {name} were left out: too many, too long, or not printable.")
         picks[label] = tuple(good[:VALUES_MAX])
-    return Choice(section, replace(filters, values=()), compare, _sorted(picks)), faults
+    expr = single.get("expr", "").strip()
+    if len(expr) > EXPR_CHARS_MAX or re.search(r"[\x00-\x08\x0e-\x1f\x7f]", expr):
+        faults.append(f"The query was left out: longer than {EXPR_CHARS_MAX} characters, or not printable.")
+        expr = ""
+    return Choice(section, replace(filters, values=()), compare, _sorted(picks), expr), faults
 
 
 def apply(board: Dashboard, choice: Choice, deed: Mapping[str, Any], now_us: int) -> tuple[Choice, list[str]]:
     """What a deed makes of a choice, and what was wrong with it. A deed that is not understood changes nothing.
 
     Deeds: go {query}, set {name, value}, toggle {label, value}, clear {label}, brush {from_us, to_us}, move {spans},
-    zoom {factor}, now.
+    zoom {factor}, now, explore {expr}.
     """
     what = deed.get("deed")
     if what == "go":
@@ -131,6 +148,9 @@ def apply(board: Dashboard, choice: Choice, deed: Mapping[str, Any], now_us: int
         if deed["name"] == "range":
             pairs = [pair for pair in pairs if pair[0] not in ("from", "to")]
         return parse_choice(board, [*pairs, (str(deed["name"]), str(deed.get("value", "")))])
+    if what == "explore":
+        pairs = [pair for pair in parse_qsl(choice.query_string()) if pair[0] not in ("expr", "section")]
+        return parse_choice(board, [*pairs, ("section", EXPLORE), ("expr", str(deed.get("expr", "")))])
     if what == "toggle" and deed.get("label") in FACETS:
         toggled = choice.toggled(str(deed["label"]), str(deed.get("value", "")))
         return parse_choice(board, parse_qsl(toggled.query_string()))

@@ -16,7 +16,7 @@ from workbench.analyze import Mover, top_movers
 from workbench.errors import WorkbenchError
 from workbench.query import Result
 from workbench.show.filters import Span
-from workbench.show.ops.choice import Choice, slug
+from workbench.show.ops.choice import Choice, sections_of
 from workbench.show.ops.narrow import Facets
 from workbench.show.snapshot import legend_text, series_key, shortened
 from workbench.show.spec import Dashboard, Tile
@@ -118,6 +118,7 @@ class Measurement:
     movers: tuple[Moved, ...]
     facets: Mapping[str, Sequence[tuple[str, int]]]
     alerts: tuple[Alerting, ...]
+    metrics: tuple[str, ...]
     lake_version: str
     newest_us: int
 
@@ -132,11 +133,10 @@ def measure(
     span = choice.filters.span(now_us)
     before = choice.before(span)
     facets.refresh(view)
-    charts: dict[str, Chart] = {}
-    for section in board.sections:
-        for tile in section.tiles:
-            charts[tile.id] = _chart(view, facets, choice, tile, span, before, evaluate)
-    shown = {tile.id for section in board.sections if slug(section) == choice.section for tile in section.tiles}
+    sections = sections_of(board, choice)
+    tiles = [tile for section in sections.values() for tile in section.tiles if tile.queries]
+    charts = {tile.id: _chart(view, facets, choice, tile, span, before, evaluate) for tile in tiles}
+    shown = {tile.id for tile in sections[choice.section].tiles}
     return Measurement(
         choice,
         span,
@@ -145,6 +145,7 @@ def measure(
         _movers(list(charts.values())) if before else (),
         facets.counts(choice.picks),
         alerts_between(view, span.start_us, span.end_us),
+        facets.metrics(),
         view.lake_version,
         view.latest_us,
     )
@@ -191,19 +192,19 @@ def _chart(
     before: Span | None,
     evaluate: Evaluate,
 ) -> Chart:
-    narrowed = [
-        facets.narrowed(choice.filters.fill(query.expr, tile, charts=True), choice.picks) for query in tile.queries
-    ]
-    exprs = tuple(expr for expr, _ in narrowed)
-    unknown = tuple(sorted(set.intersection(*(set(labels) for _, labels in narrowed)))) if narrowed else ()
+    exprs: tuple[str, ...] = tuple(query.expr for query in tile.queries)
+    unknown: tuple[str, ...] = ()
     rows: dict[str, Line] = {}
-    simulated = False
     try:
+        filled = [choice.filters.fill(query.expr, tile, charts=True) for query in tile.queries]
+        narrowed = [facets.narrowed(expr, choice.picks) for expr in filled]
+        exprs = tuple(expr for expr, _ in narrowed)
+        unknown = tuple(sorted(set.intersection(*(set(labels) for _, labels in narrowed))))
         for number, (query, expr) in enumerate(zip(tile.queries, exprs, strict=True)):
             now = evaluate(view, expr, span.start_us, span.end_us, span.step_us)
             ghost = evaluate(view, expr, before.start_us, before.end_us, before.step_us) if before else None
             rows.update(_lines(number, query.legend, now, ghost))
-            simulated = simulated or facets.simulated(expr)
+        simulated = any(facets.simulated(expr) for expr in exprs)
     except WorkbenchError as error:
         return Chart(tile, exprs, unknown=unknown, error=str(error))
     except Exception as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.query import Matcher, label_index, parse
+from workbench.query import LabelIndex, Matcher, label_index, parse
 from workbench.show.ops.choice import FACETS, Picks
 from workbench.show.sources import selectors
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class _Known:
     """Of each selector (as text): the numbers of its rows int64[n]; int32[n, facets], the place of each row's value in
-    `values`, -1 where it lacks the label; bool[n], whether it is simulated.
+    `values`, -1 where it lacks the label. `index` tells of all other selectors.
     """
 
     generation: Any
+    index: LabelIndex | None
     rows: Mapping[str, np.ndarray]
     codes: Mapping[str, np.ndarray]
-    simulated: Mapping[str, np.ndarray]
     values: Mapping[str, list[str]]
 
 
@@ -40,7 +40,7 @@ class Facets:
 
     def __init__(self, exprs: list[str]) -> None:
         self._selectors = {str(found): found for expr in exprs for found in selectors(expr)}
-        self._known = _Known(None, {}, {}, {}, {label: [] for label in FACETS})
+        self._known = _Known(None, None, {}, {}, {label: [] for label in FACETS})
         self._guard = threading.Lock()
 
     def refresh(self, view: View) -> Facets:
@@ -56,20 +56,17 @@ class Facets:
         places: dict[str, dict[str, int]] = {label: {} for label in FACETS}
         rows_of: dict[str, np.ndarray] = {}
         codes_of: dict[str, np.ndarray] = {}
-        simulated_of: dict[str, np.ndarray] = {}
         for text, selector in self._selectors.items():
             rows = index.select(selector.matchers)
             codes = np.full((len(rows), len(FACETS)), -1, np.int32)
-            simulated = np.zeros(len(rows), bool)
             for number, row in enumerate(rows):
                 labels = dict(index.rows[row].labels)
-                simulated[number] = labels.get("deployment_environment_name") == "simulated"
                 for column, label in enumerate(FACETS):
                     if labels.get(label):
                         codes[number, column] = places[label].setdefault(labels[label], len(places[label]))
-            rows_of[text], codes_of[text], simulated_of[text] = rows, codes, simulated
+            rows_of[text], codes_of[text] = rows, codes
         values = {label: list(found) for label, found in places.items()}
-        return _Known(generation, rows_of, codes_of, simulated_of, values)
+        return _Known(generation, index, rows_of, codes_of, values)
 
     def counts(self, picks: Picks) -> dict[str, list[tuple[str, int]]]:
         """Per label the values and their numbers of series given the picks of the *other* labels; most series first."""
@@ -95,19 +92,30 @@ class Facets:
         node = _rewritten(parse(expr), self, picks, used)
         return str(node), [label for label, _ in picks if label not in used]
 
+    def metrics(self) -> tuple[str, ...]:
+        """The names that a query of one's own can ask for."""
+        return tuple(self._known.index.names()) if self._known.index is not None else ()
+
     def simulated(self, expr: str) -> bool:
-        """Whether any series behind an expression of the board, narrowed or not, is simulated."""
-        known, behind = self._known, selectors(expr)
+        """Whether any series behind an expression is simulated."""
         return any(
-            bool(known.simulated[text].any())
-            for text in known.rows
-            if any(set(self._selectors[text].matchers) <= set(found.matchers) for found in behind)
+            labels.get("deployment_environment_name") == "simulated"
+            for selector in selectors(expr)
+            for labels in self._labels(selector)
         )
 
     def bears(self, selector: Any, label: str) -> bool:
         """Whether any series of a selector has the label."""
         codes = self._known.codes.get(str(selector))
-        return codes is not None and bool((codes[:, list(FACETS).index(label)] >= 0).any())
+        if codes is None:
+            return any(label in labels for labels in self._labels(selector))
+        return bool((codes[:, list(FACETS).index(label)] >= 0).any())
+
+    def _labels(self, selector: Any) -> Iterator[dict[str, str]]:
+        index = self._known.index
+        if index is not None:
+            for row in index.select(selector.matchers):
+                yield dict(index.rows[row].labels)
 
 
 def _kept(known: _Known, text: str, picks: Picks, *, but: int) -> np.ndarray:

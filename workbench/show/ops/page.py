@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from workbench.show.filters import Span, format_instant, format_range
-from workbench.show.ops.choice import COMPARISONS, FACETS, Choice, range_words, slug
+from workbench.show.ops.choice import COMPARISONS, EXPLORE, FACETS, Choice, range_words, sections_of
 from workbench.show.ops.measure import Chart, Measurement, Moved, change_words
 from workbench.show.page import environment, script_json
 from workbench.show.spec import Dashboard
@@ -42,10 +42,10 @@ def drill_environment() -> jinja2.Environment:
 def outline(board: Dashboard, choice: Choice) -> dict[str, Markup]:
     """What can be said before anything was measured."""
     parts = _parts()
-    section = next(section for section in board.sections if slug(section) == choice.section)
+    section = sections_of(board, choice)[choice.section]
     return {
         "sections": Markup(parts.sections(_sections(board, choice))),
-        "section-head": Markup(parts.section_head(section)),
+        "section-head": Markup(parts.section_head(section, choice)),
         "span": Markup(parts.span(choice, _ranges(board), COMPARISONS, *_ends(choice), None)),
         "facets": Markup(parts.facets(_facets(choice, {}))),
     }
@@ -59,6 +59,7 @@ def fragments(
     words = choice.before_words()
     made: dict[str, Any] = {
         **outline(board, choice),
+        "metrics": parts.metrics(found.metrics if choice.section == EXPLORE else ()),
         "notices": Markup("").join(Markup("<li>{}</li>").format(fault) for fault in faults),
         "facets": parts.facets(_facets(choice, found.facets)),
         "picked": f" ({sum(len(values) for _, values in choice.picks)} chosen)" if choice.picks else "",
@@ -72,7 +73,10 @@ def fragments(
         table = _table(chart, found.span, words) if place in opened else []
         made[f"head-{place}"] = parts.head(chart.tile, place, chart.simulated)
         made[f"d-{place}"] = Markup("{}").format(chart.difference(words) if words else "")
-        made[f"under-{place}"] = parts.under(chart, place, table, _download(choice, found, chart), words)
+        expr = chart.tile.queries[0].expr.replace("$window", f"{chart.tile.window_seconds}s")
+        own = replace(choice, section=EXPLORE, expr=expr).query_string()
+        links = {"notebook": _download(choice, found, chart), "explore": "" if chart.tile.id == EXPLORE else own}
+        made[f"under-{place}"] = parts.under(chart, place, table, links, words)
     return {name: str(html if isinstance(html, Markup) else Markup("{}").format(html)) for name, html in made.items()}
 
 
@@ -81,11 +85,10 @@ def _parts() -> Any:
 
 
 def _sections(board: Dashboard, choice: Choice) -> list[tuple[str, str, bool]]:
-    found = []
-    for section in board.sections:
-        name = slug(section)
-        found.append((section.title, replace(choice, section=name).query_string(), name == choice.section))
-    return found
+    return [
+        (section.title, replace(choice, section=name).query_string(), name == choice.section)
+        for name, section in sections_of(board, choice).items()
+    ]
 
 
 def _ranges(board: Dashboard) -> list[tuple[str, str]]:
@@ -117,12 +120,12 @@ def _facets(choice: Choice, counted: Mapping[str, Sequence[tuple[str, int]]]) ->
 
 def _mover_row(board: Dashboard, choice: Choice, moved: Moved) -> dict[str, str]:
     tile, mover = moved.chart.tile, moved.mover
-    section = next(section for section in board.sections if tile in section.tiles)
+    section = next(name for name, section in sections_of(board, choice).items() if tile in section.tiles)
     picks = dict(choice.picks)
     for label in FACETS:
         if moved.line.labels.get(label):
             picks[label] = (moved.line.labels[label],)
-    there = replace(choice, section=slug(section), picks=tuple(sorted(picks.items())))
+    there = replace(choice, section=section, picks=tuple(sorted(picks.items())))
     arrow = "▲" if mover.now > mover.before else "▼"
     if not mover.before:
         change = "new"
@@ -156,7 +159,7 @@ def _as_of(found: Measurement, now_us: int) -> str:
 
 def _download(choice: Choice, found: Measurement, chart: Chart) -> str:
     times = {"from": format_instant(found.span.start_us), "to": format_instant(found.span.end_us)}
-    pairs = [("chart", chart.tile.id), *times.items(), ("compare", choice.compare)]
+    pairs = [("chart", chart.tile.id), *times.items(), ("compare", choice.compare), ("expr", choice.expr)]
     return f"notebook?{urlencode([*pairs, *((label, value) for label, values in choice.picks for value in values)])}"
 
 

@@ -29,7 +29,7 @@ from tornado.web import OutputTransform, RequestHandler
 
 from workbench import log
 from workbench.show.assets import built_file, load_assets
-from workbench.show.ops.choice import parse_choice
+from workbench.show.ops.choice import parse_choice, sections_of
 from workbench.show.ops.drill import Board
 from workbench.show.ops.notebook import chart_notebook
 from workbench.show.ops.session import Place, Session
@@ -232,12 +232,13 @@ class Notebook(RequestHandler):
         pairs = _pairs(self.request.arguments)
         name = dict(pairs).get("chart", "")
         board = self._around.board
-        tile = next((tile for tile in board.dashboard.tiles if tile.id == name), None)
-        if tile is None:
+        choice, _ = parse_choice(board.dashboard, pairs)
+        sections = sections_of(board.dashboard, choice).values()
+        tile = next((tile for section in sections for tile in section.tiles if tile.id == name), None)
+        if tile is None or not tile.queries:
             self.set_status(404)
             self.finish("There is no such chart.")
             return
-        choice, _ = parse_choice(board.dashboard, pairs)
         self.set_header("Content-Type", "application/x-ipynb+json")
         self.set_header("Content-Disposition", f'attachment; filename="{tile.id}.ipynb"')
         self.set_header("Cache-Control", "no-store")

@@ -70,6 +70,7 @@ function show(shown: Shown): void {
   document.querySelectorAll<HTMLElement>("[data-place].tile").forEach((tile, number) => {
     tile.hidden = number >= (shown.places ?? 0);
   });
+  one("#charts").classList.toggle("alone", shown.places === 1);
   one("#simulated").hidden = !shown.simulated;
   moving = shown.moving ?? true;
   if (shown.query !== undefined && shown.query !== query) {
@@ -174,7 +175,10 @@ function lost(): void {
 async function start(): Promise<void> {
   document.addEventListener("click", onClick);
   document.addEventListener("change", onChange);
-  one("#span").addEventListener("submit", (event) => event.preventDefault());
+  document.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if ((event.target as Element).id === "explore") act({ deed: "explore", expr: one<HTMLInputElement>("#expr").value });
+  });
   document.addEventListener(
     "toggle",
     (event) => {
