@@ -22,7 +22,7 @@ from workbench.schema import KINDS
 from workbench.serve.listen import Listener, listen, unix_socket
 from workbench.serve.people import Person
 from workbench.serve.proxy import Proxy, Upstream
-from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Surroundings, drill_server
+from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Surroundings, Ways, drill_server
 from workbench.store import Identity, Writer, open_writer
 
 HOSTILE = """</script><img src=x onerror="document.title='owned'">'{{7*7}}"""
@@ -60,10 +60,11 @@ class Site:
             SHIPPED_DASHBOARDS / "operations.yaml",
             evaluate=lambda view, expr, start, end, step: range_query(view, expr, start, end, step),
         )
-        ways = (("Live", "http://127.0.0.1:1/live/overview"), ("Operations", "http://127.0.0.1:1/to/ops/"))
-        around = Surroundings(
-            board, self.view_of, ways=lambda _: ("http://127.0.0.1:1/", ways), sessions_max=self.sessions_max
+        main = "http://127.0.0.1:1"
+        ways = Ways(
+            f"{main}/", (("Live", f"{main}/live/overview"), ("Operations", f"{main}/to/ops/")), f"{main}/to/ops/"
         )
+        around = Surroundings(board, self.view_of, ways=lambda _: ways, sessions_max=self.sessions_max)
         self.bokeh, server = drill_server(around, IOLoop.current())
         await board.warm(self.writer.view, ())
         listening = unix_socket(self.file)

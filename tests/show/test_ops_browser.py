@@ -109,6 +109,7 @@ def test_charts_words_and_movers_are_there_and_nothing_comes_from_elsewhere(page
     expect(page.locator("#movers tbody tr").first.locator("th")).to_have_text("/slow")
     expect(page.locator("#movers tbody tr").first).to_contain_text("more")
     expect(page.locator("#alerts")).to_contain_text("SlowRequests")
+    expect(page.locator("nav[aria-label=Main] [aria-current=page]")).to_have_text("Operations")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bokeh.server.server import BaseServer
 from tornado.ioloop import IOLoop
 
 from workbench import log
@@ -21,15 +22,19 @@ from workbench.errors import StoreError
 from workbench.query import Result, range_query
 from workbench.serve.listen import stop_on_signals, unix_socket
 from workbench.serve.navigation import entries
-from workbench.serve.origins import Origins, local_origins
+from workbench.serve.origins import Origins
 from workbench.serve.people import Person
 from workbench.serve.process import Child, child_main
+from workbench.serve.reach import people_origins
 from workbench.serve.rows import RowsViews
-from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Surroundings, drill_server
+from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Surroundings, Ways, drill_server
 from workbench.store import Follower, View, open_view, state
 
 FOLLOW_EVERY_SECONDS = 0.5
 """Charts move every few seconds; looking for new data more often would not be seen."""
+
+IDLE_SECONDS = 1800
+"""The process ends when no page of it was open for so long."""
 
 BOARD = "operations.yaml"
 TIMEOUT_SECONDS = 15
@@ -48,7 +53,7 @@ async def _run(child: Child) -> None:
     settings = child.settings
     loop = IOLoop.current()
     stop = stop_on_signals(asyncio.get_running_loop())
-    origins = local_origins(child.ports["main"], child.ports["notebook"])
+    origins = people_origins(settings, child.ports["main"], child.ports["notebook"])
     socket_file = settings.runtime_dir / "ops.sock"
     view = open_view(settings)
     limits = replace(
@@ -83,9 +88,11 @@ async def _run(child: Child) -> None:
     server.add_socket(listening)
     bokeh.start()
     logger.info("ops is up", socket=str(socket_file))
+    idle = asyncio.create_task(_end_when_idle(bokeh, stop))
     try:
         await stop.wait()
     finally:
+        idle.cancel()
         bokeh.stop()
         socket_file.unlink(missing_ok=True)
         following.join(timeout=2)
@@ -110,9 +117,21 @@ def _follow(view: Follower, stop: asyncio.Event) -> None:
         time.sleep(FOLLOW_EVERY_SECONDS)
 
 
-def _ways(origins: Origins, caller: Caller) -> tuple[str, tuple[tuple[str, str], ...]]:
+async def _end_when_idle(bokeh: BaseServer, stop: asyncio.Event) -> None:
+    """Stop when no page was open for long: who opens the next starts the process again."""
+    used = time.monotonic()
+    while not stop.is_set():
+        await asyncio.sleep(IDLE_SECONDS / 60)
+        if bokeh.get_sessions("/"):
+            used = time.monotonic()
+        elif time.monotonic() - used > IDLE_SECONDS:
+            logger.info("nobody has a page open; ops ends")
+            stop.set()
+
+
+def _ways(origins: Origins, caller: Caller) -> Ways:
     main = origins.main_of(caller.host)
-    return f"{main}/", entries(caller.role, main)
+    return Ways(f"{main}/", entries(caller.role, main), f"{main}/to/ops/")
 
 
 if __name__ == "__main__":

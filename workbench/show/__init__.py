@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from workbench.show.context import SHIPPED_DASHBOARDS, ShowContext
     from workbench.show.live import RealTimeUpdater
     from workbench.show.ops.drill import Board
-    from workbench.show.ops.server import Caller, Surroundings, drill_server
+    from workbench.show.ops.place import Caller, Ways
+    from workbench.show.ops.server import Surroundings, drill_server
     from workbench.show.page import render_page, script_json
     from workbench.show.site import routes
     from workbench.show.spec import Dashboard, load_dashboard
@@ -22,6 +23,7 @@ __all__ = [
     "RealTimeUpdater",
     "ShowContext",
     "Surroundings",
+    "Ways",
     "drill_server",
     "load_assets",
     "load_dashboard",
@@ -33,11 +35,12 @@ __all__ = [
 _HOMES = {
     "SHIPPED_DASHBOARDS": "context",
     "Board": "ops.drill",
-    "Caller": "ops.server",
+    "Caller": "ops.place",
     "Dashboard": "spec",
     "RealTimeUpdater": "live",
     "ShowContext": "context",
     "Surroundings": "ops.server",
+    "Ways": "ops.place",
     "drill_server": "ops.server",
     "load_assets": "assets",
     "load_dashboard": "spec",

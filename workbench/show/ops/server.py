@@ -32,7 +32,8 @@ from workbench.show.assets import built_file, load_assets
 from workbench.show.ops.choice import parse_choice, sections_of
 from workbench.show.ops.drill import Board
 from workbench.show.ops.notebook import chart_notebook
-from workbench.show.ops.session import Place, Session
+from workbench.show.ops.place import Caller, Place, Ways
+from workbench.show.ops.session import Session
 from workbench.show.page import render_page
 
 if TYPE_CHECKING:
@@ -53,25 +54,16 @@ _log = log.get("ops")
 
 
 @dataclass(frozen=True)
-class Caller:
-    """Who asks, as the front says: `person` is `user:3` or `token:5`, `host` the address the browser used."""
-
-    person: str
-    role: str
-    host: str
-
-
-@dataclass(frozen=True)
 class Surroundings:
     """What the server needs from the rest of the workbench.
 
-    `view_of` gives the rows that a caller may see and a name for them; `ways` the address of the first page and the
-    navigation; `sessions_max` bounds the memory.
+    `view_of` gives the rows that a caller may see and a name for them; `ways` where
+    the page leads him; `sessions_max` bounds the memory.
     """
 
     board: Board
     view_of: Callable[[Caller], tuple[View, Any]]
-    ways: Callable[[Caller], tuple[str, tuple[tuple[str, str], ...]]]
+    ways: Callable[[Caller], Ways]
     sessions_max: int
 
 
@@ -113,10 +105,10 @@ def _opened(around: Surroundings, document: Document | None) -> pn.Template:
     assert document.session_context is not None
     request: Any = getattr(document.session_context, "request")  # noqa: B009 - Bokeh's stubs do not know it
     caller = Caller(*(request.headers[name] for name in (PERSON, ROLE, "Host")))
-    home_url, navigation = around.ways(caller)
+    ways = around.ways(caller)
     assets = load_assets()
-    place = Place(_own(assets.url("ops.css")), _own(assets.url("icon.svg")), _scripts(), home_url, navigation)
-    return Session(around.board, lambda: around.view_of(caller), document, _pairs(request.arguments)).open(place)
+    place = Place(_own(assets.url("ops.css")), _own(assets.url("icon.svg")), _scripts())
+    return Session(around.board, lambda: around.view_of(caller), document, _pairs(request.arguments)).open(place, ways)
 
 
 def _failure_page() -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -22,22 +21,12 @@ from workbench.show.ops.drill import LIVE_SECONDS, Board
 from workbench.show.ops.figure import Figures
 from workbench.show.ops.measure import Measurement
 from workbench.show.ops.page import drill_environment, fragments, outline
+from workbench.show.ops.place import Place, Ways
 
 if TYPE_CHECKING:
     from workbench.store import View
 
 _log = log.get("ops")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a page stands: its own files, the scripts that Bokeh needs, and the ways to the other pages."""
-
-    style_url: str
-    icon_url: str
-    scripts: tuple[str, ...]
-    home_url: str
-    navigation: tuple[tuple[str, str], ...]
 
 
 class Session:
@@ -69,7 +58,7 @@ class Session:
         """What is shown now."""
         return self._choice
 
-    def open(self, place: Place) -> pn.Template:
+    def open(self, place: Place, ways: Ways) -> pn.Template:
         """Begin to measure, and give the page for the document."""
         board = self._board.dashboard
         template = pn.Template(drill_environment().get_template("ops.html"))
@@ -84,9 +73,9 @@ class Session:
             "icon_url": place.icon_url,
             "script_url": "",
             "scripts": place.scripts,
-            "home_url": place.home_url,
-            "navigation": place.navigation,
-            "current": "ops",
+            "home_url": ways.home_url,
+            "navigation": ways.navigation,
+            "current": ways.current,
         }.items():
             template.add_variable(name, value)
         self._document.on_message("deed", self._deed)
