@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from jupyter_server.services.kernels.connection.base import (
@@ -15,6 +16,8 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
 from workbench import log
+from workbench.serve.board_rooms import Room
+from workbench.serve.people import Person
 from workbench.serve.seats import Seat
 
 MESSAGES = frozenset({"comm_open", "comm_msg", "comm_close", "comm_info_request", "kernel_info_request"})
@@ -23,8 +26,17 @@ COMM_TARGETS = frozenset({"jupyter.widget.control"})
 """What a browser may open: the question for the widgets that the notebook made. It makes none of its own."""
 CHANNEL = "shell"
 
-starting: ContextVar[Seat] = ContextVar("starting")
-"""The seat for which a kernel is being started."""
+
+@dataclass(frozen=True)
+class Start:
+    """A seat for which a kernel is being started, for whom, and the room it runs in."""
+
+    seat: Seat
+    person: Person
+    room: Room
+
+
+starting: ContextVar[Start] = ContextVar("starting")
 
 _log = log.get("serve.boards")
 
@@ -69,11 +81,16 @@ class BoardKernels(AsyncMappingKernelManager):
 
     async def start_kernel(self, **options: Any) -> str:
         """The id of the new kernel."""
-        seat = starting.get(None)
-        if seat is None:
+        start = starting.get(None)
+        if start is None:
             raise PermissionError("a kernel is started for a seat alone")
         options.pop("env", None)  # what Voila collects is our environment
-        kernel: str = await super().start_kernel(**options)
+        try:
+            kernel: str = await super().start_kernel(**options)
+        except BaseException:
+            start.room.close()
+            raise
         boards: Any = self.parent
-        boards.seats.start(seat, kernel, time.monotonic())
+        boards.begun[kernel] = start
+        boards.seats.start(start.seat, kernel, time.monotonic())
         return kernel

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from functools import lru_cache
@@ -22,11 +23,14 @@ from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from workbench.config import Settings
+from workbench.errors import Forbidden
 from workbench.report import board_about, board_notebooks
-from workbench.serve.board_kernels import starting
+from workbench.serve.board_kernels import Start, starting
+from workbench.serve.board_rooms import Rooms
+from workbench.serve.people import Person
 from workbench.serve.seats import Seat, Seats
 
-PERSON = "X-Workbench-Person"
+PERSON, ROLE = "X-Workbench-Person", "X-Workbench-Role"
 TEMPLATES = Path(__file__).parent / "voila"
 
 
@@ -123,10 +127,10 @@ class SessionHandler(SeatedHandler):
 class RenderHandler(TornadoVoilaHandler):
     """The session's page: runs the notebook on the kernel of a seat."""
 
-    def initialize(self, seats: Seats, settings: Settings, **options: Any) -> None:
+    def initialize(self, seats: Seats, settings: Settings, rooms: Rooms, **options: Any) -> None:
         """Tornado's constructor."""
         super().initialize(**options)
-        self.seats, self.workbench = seats, settings
+        self.seats, self.workbench, self.rooms = seats, settings, rooms
 
     async def get(self, path: str | None = None) -> None:
         """Without a seat of one's own it is the waiting page that one gets."""
@@ -140,12 +144,17 @@ class RenderHandler(TornadoVoilaHandler):
             return
         put_before_voila(self.workbench, name, Path(self.contents_manager.root_dir))
         self.set_header("Content-Security-Policy", content_policy(self.request.host))
-        mark = starting.set(seat)
         self.seats.hold(seat, time.monotonic())
+        mark = None
         try:
+            who = Person(person, self.request.headers.get(ROLE, ""))
+            mark = starting.set(Start(seat, who, await asyncio.to_thread(self.rooms.open, who)))
             await super().get(path)
+        except Forbidden as error:
+            raise web.HTTPError(403, reason=error.message) from error
         finally:
-            starting.reset(mark)
+            if mark is not None:
+                starting.reset(mark)
             self.seats.release(seat, time.monotonic())
 
 

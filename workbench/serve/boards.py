@@ -28,7 +28,8 @@ from workbench import log
 from workbench.config import Settings, ensure_private_dir
 from workbench.report import board_style
 from workbench.serve import policy
-from workbench.serve.board_kernels import MESSAGES, BoardConnection, BoardKernels
+from workbench.serve.board_kernels import MESSAGES, BoardConnection, BoardKernels, Start
+from workbench.serve.board_rooms import Rooms
 from workbench.serve.board_sessions import (
     TEMPLATES,
     ChannelsHandler,
@@ -56,6 +57,8 @@ def main() -> None:
     token = secrets.token_urlsafe(32)
     boards = Boards.instance(config=configuration(settings, token))
     boards.workbench = settings
+    boards.begun = {}
+    boards.rooms = Rooms(settings)
     boards.seats = Seats(settings.boards.sessions, settings.boards.idle_seconds)
     boards.initialize([])
     boards.start()
@@ -110,6 +113,9 @@ class Boards(Voila):
 
     workbench: Settings
     seats: Seats
+    rooms: Rooms
+    begun: dict[str, Start]
+    """The sessions under way, by kernel."""
 
     def setup_template_dirs(self) -> None:
         """Our template comes before Voila's, which it extends."""
@@ -142,7 +148,7 @@ class Boards(Voila):
             (rf"{PREFIX}open/{NAME}", OpenHandler, seated),
             (rf"{PREFIX}seat/{NAME}", SeatHandler, seated),
             (rf"{PREFIX}session/{NAME}", SessionHandler, seated),
-            (rf"{PREFIX}voila/render/(.*)", RenderHandler, {**seated, **voila}),
+            (rf"{PREFIX}voila/render/(.*)", RenderHandler, {**seated, **voila, "rooms": self.rooms}),
             (rf"{PREFIX}api/kernels/{KERNEL}", OwnKernelHandler, {"seats": self.seats}),
             (rf"{PREFIX}api/kernels/{KERNEL}/channels", ChannelsHandler, {"seats": self.seats}),
             (rf"{PREFIX}voila/static/(.*)", MultiStaticFileHandler, static),
@@ -175,9 +181,12 @@ class Boards(Voila):
     async def tidy(self) -> None:
         """Take back what nobody uses, and end the kernels of it."""
         alive = set(self.kernel_manager.list_kernel_ids())
-        for seat in list(self.seats.taken.values()):
-            if seat.kernel and seat.kernel not in alive:
-                self.seats.end(seat.kernel)
+        for kernel, start in list(self.begun.items()):
+            if kernel not in alive:
+                del self.begun[kernel]
+                self.seats.end(kernel)
+            elif self.rooms.limits_of(start.person) != start.room.matchers:
+                self.seats.revoke(kernel)  # it was made for other rows than its person may see now
         self.seats.tidy(time.monotonic())
         over, self.seats.over = self.seats.over, []
         for kernel in over:

@@ -98,6 +98,12 @@ class Seats:
         seat.connections -= 1
         seat.since = seat.used = now
 
+    def revoke(self, kernel: str) -> None:
+        """A session must not go on."""
+        seat = self.holder(kernel)
+        if seat is not None:
+            self._free(seat)
+
     def end(self, kernel: str) -> None:
         """A kernel ended, whoever ended it."""
         seat = self.holder(kernel)
