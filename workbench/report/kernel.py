@@ -57,10 +57,12 @@ def confined(settings: Settings, rows: str = "{}") -> Iterator[None]:
         return
 
     opened = functools.cache(lambda version: open_view(settings, version=version or None))
+    # Once for a version: a limited view keeps the names of what it shows.
+    shown = functools.cache(lambda version: limited(opened(version), matchers))
 
     def views(version: str) -> View:
         opened(version).refresh()
-        return limited(opened(version), matchers)
+        return shown(version)
 
     limits = Limits(settings.lab.memory_bytes, settings.lab.processes, HINT)
     cache, environment = own_caches(settings, OWNER)
