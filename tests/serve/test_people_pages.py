@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from workbench.serve import people, users
 from workbench.serve.origins import local_origins
 from workbench.serve.people_pages import device, people_routes
+from workbench.serve.rows import rows_of
 
 from .conftest import ORIGIN, PORT, Guarded
 
@@ -142,6 +143,23 @@ def test_nobody_else_and_no_token_changes_people(site):
     assert site.request("GET", "/people/me", site.as_token("admin")).status_code == 403
     assert "eve" not in [user["name"] for user in users.list_users(site.engine)]
     assert site.noted == []
+
+
+def test_rows_of_a_role_and_a_user(site):
+    page = site.see("admin", "/people/")
+    assert 'value="role:viewer"' in page
+    assert 'value="user:owner"' in page
+    bad = site.form("admin", "/people/rows/set", subject="role:viewer", matchers="up")
+    assert bad.status_code == 400
+    assert "Label matchers stand in braces" in bad.text
+    for subject in ("role:viewer", "user:owner"):
+        assert site.form("admin", "/people/rows/set", subject=subject, matchers='{domain="a<b"}').status_code == 303
+    assert site.noted[-1][1:] == ("rows.set", "user:owner", {"matchers": '{domain="a<b"}'})
+    assert site.see("admin", "/people/").count("<code>{domain=&#34;a&lt;b&#34;}</code>") == 2
+    assert len(rows_of(site.engine, people.Person("user:7", "viewer"))) == 1
+    site.form("admin", "/people/rows/remove", subject="role:viewer")
+    assert rows_of(site.engine, people.Person("user:7", "viewer")) == ()
+    assert site.form("operator", "/people/rows/remove", subject="user:owner").status_code == 403
 
 
 def test_tokens_are_made_shown_once_and_revoked(site):

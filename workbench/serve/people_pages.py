@@ -1,4 +1,4 @@
-"""`/people/` for admins: users, their sessions, tokens. `/people/me` for everybody: own password, own sessions.
+"""`/people/` for admins: users, their sessions, rows, tokens. `/people/me` for everybody: own password, own sessions.
 
 All of it is plain forms that work without scripts. Each POST comes from our own page (the gate's Origin rule), changes
 one thing and is kept in the audit; what changes people and their rights asks admins to sign in again after 15 minutes.
@@ -21,7 +21,8 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from workbench.errors import Busy, Forbidden, InputError
-from workbench.serve import people, qr, users
+from workbench.query import matchers_text
+from workbench.serve import people, qr, rows, users
 from workbench.serve.audit import Audit
 from workbench.serve.forms import read_form
 from workbench.serve.navigation import navigation
@@ -147,6 +148,18 @@ class PeoplePages:
             raise InputError(f"there is no valid token {token_id}", where="token")
         self._note(request, "token.revoke", str(token_id))
 
+    def set_rows(self, request: Request, form: Form) -> None:
+        """Let a role or a user see only some rows."""
+        subject = form.get("subject", "")
+        matchers = rows.set_rows(self._engine, subject, form.get("matchers", ""))
+        self._note(request, "rows.set", subject, matchers=matchers_text(matchers))
+
+    def remove_rows(self, request: Request, form: Form) -> None:
+        """Let a role or a user see all rows again."""
+        subject = form.get("subject", "")
+        rows.remove_rows(self._engine, subject)
+        self._note(request, "rows.remove", subject)
+
     # What everybody changes
 
     def set_password(self, request: Request, form: Form) -> Response:
@@ -203,6 +216,7 @@ class PeoplePages:
             users=users.list_users(self._engine),
             tokens=[token for token in people.list_tokens(self._engine) if token["revoked_us"] is None],
             roles=users.PERSON_ROLES,
+            limits=rows.list_rows(self._engine),
             token_roles=people.ROLES,
             token_days=TOKEN_DAYS,
             own_id=person.user_id,
@@ -264,6 +278,8 @@ def people_routes(engine: sa.Engine, origins: Origins, audit: Audit) -> list[Rou
         "{id:int}/disable": pages.disable,
         "{id:int}/enable": pages.enable,
         "{id:int}/sign-out": pages.end_sessions,
+        "rows/set": pages.set_rows,
+        "rows/remove": pages.remove_rows,
         "tokens/create": pages.create_token,
         "tokens/{id:int}/revoke": pages.revoke_token,
     }
