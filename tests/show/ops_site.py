@@ -95,6 +95,15 @@ class Site:
     def sessions(self) -> int:
         return int(self.on_loop(lambda: len(self.bokeh.get_sessions("/"))))
 
+    def drop_connections(self) -> None:
+        """Close every websocket, as a network that fails does."""
+
+        def drop() -> None:
+            for connection in list(self.bokeh._tornado._clients):
+                connection._socket.close()
+
+        self.on_loop(drop)
+
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)

@@ -244,6 +244,24 @@ def test_it_moves_by_itself_and_can_be_paused(wide: playwright.Page) -> None:
     expect(wide.locator("#live-text")).to_have_text("Paused")
 
 
+def test_the_query_of_a_chart_can_be_copied(wide: playwright.Page) -> None:
+    wide.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    wide.get_by_role("button", name="Copy PromQL of Items waiting by queue").click()
+    expect(wide.locator("#announcer")).to_have_text("Copied.")
+    assert wide.evaluate("navigator.clipboard.readText()") == "sum by (synth_queue) (synth_queue_depth)"
+
+
+def test_a_page_that_lost_its_connection_says_so_and_comes_back_as_it_was(
+    browser: playwright.Browser, operations: Site
+) -> None:
+    page = opened(browser, operations, "?section=content&compare=off")
+    operations.drop_connections()
+    expect(page.locator("#live-text")).to_have_text("Connection lost")
+    expect(page.locator("#live-text")).to_have_text("Live", timeout=30_000)
+    expect(page.locator("#section-title")).to_have_text("Content")
+    page.context.close()
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_axe_finds_no_violation(browser: playwright.Browser, operations: Site, scheme: str, width: int) -> None:
     axe = build.WEB / "node_modules" / "axe-core" / "axe.min.js"

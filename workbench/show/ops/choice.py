@@ -28,6 +28,7 @@ FACETS = {
     "job": "Component",
     "host_name": "Host",
     "synth_domain": "Domain",
+    "synth_segment": "User segment",
     "http_route": "Route",
     "gen_ai_request_model": "Model",
 }

@@ -35,6 +35,7 @@ let server: BokehDocument | undefined;
 let query = location.search.slice(1);
 let paused = false;
 let moving = true;
+let gone = false;
 
 function one<E extends Element = HTMLElement>(selector: string): E {
   return document.querySelector<E>(selector)!;
@@ -87,6 +88,7 @@ function show(shown: Shown): void {
 
 function tellLive(): void {
   const live = one("#live");
+  if (gone) return;
   live.dataset.state = paused || !moving ? "still" : "live";
   one("#live-text").textContent = paused ? "Paused" : moving ? "Live" : "Fixed window";
   one("#live button").hidden = !moving;
@@ -159,6 +161,8 @@ function repaint(): void {
 }
 
 function lost(): void {
+  if (gone) return;
+  gone = true;
   one("#live").dataset.state = "lost";
   one("#live-text").textContent = "Connection lost";
   const style = one<HTMLLinkElement>("link[rel=stylesheet]").href;
