@@ -10,6 +10,7 @@ from workbench import cli, config
 from workbench.cli.parser import IMPORTED
 from workbench.ingest.files.load import IMPORTED as KINDS
 from workbench.serve import home
+from workbench.store import open_view
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def run(settings, capsys):
     return command
 
 
-def test_rows_are_set_listed_and_removed(run):
+def test_rows_are_set_listed_and_removed(run, settings):
     assert run("rows", "list") == (0, "", "")
     assert run("rows", "set", "role:viewer", '{domain=~"arts|law"}')[1] == 'role:viewer sees {domain=~"arts|law"}\n'
     code, _, error = run("rows", "set", "user:nobody", '{domain="arts"}')
@@ -30,6 +31,10 @@ def test_rows_are_set_listed_and_removed(run):
     assert 'role:viewer          {domain=~"arts|law"}' in run("rows", "list")[1]
     assert run("rows", "remove", "role:viewer")[1] == "role:viewer sees all rows\n"
     assert run("rows", "remove", "role:viewer")[0] == 1
+    kept = open_view(settings).table("audit").sort_by("time").to_pylist()
+    assert [(row["action"], row["target"]) for row in kept] == [
+        ("rows.set", "role:viewer"), ("rows.remove", "role:viewer")
+    ]  # fmt: skip
 
 
 def test_import_knows_its_kinds():

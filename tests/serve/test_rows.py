@@ -157,6 +157,14 @@ def test_nothing_hidden_leaves_by_any_exit(asked_by):
     assert "987654" in seen
 
 
+def test_what_a_failing_rule_says_is_for_those_with_all_rows(front, asked_by):
+    front.hub_seen(True, ['rule X: found duplicate series {domain="secret"}'])
+    page = asked_by(VIEWER).get("/live/overview?wait=1").text
+    assert "secret" not in page
+    assert "A rule fails" in page
+    assert "rule X" in asked_by(OWNER).get("/live/overview?wait=1").text
+
+
 def test_metrics_of_the_hub_are_for_those_with_all_rows(asked_by):
     assert asked_by(VIEWER).get("/metrics").status_code == 403
     assert asked_by(OWNER).get("/metrics").status_code == 503  # allowed; there is no hub here

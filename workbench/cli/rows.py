@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from workbench.cli.state import opened_state
+from workbench import config, log
+from workbench.cli.state import note, opened_state
 from workbench.errors import InputError
 from workbench.query import matchers_text
 from workbench.serve import rows
@@ -13,8 +14,9 @@ from workbench.serve import rows
 def set_(options: argparse.Namespace) -> int:
     """Limit the rows of a role or a user."""
     with opened_state(options) as engine:
-        matchers = rows.set_rows(engine, options.subject, options.matchers)
-    print(f"{options.subject} sees {matchers_text(matchers)}")
+        matchers = matchers_text(rows.set_rows(engine, options.subject, options.matchers))
+    _note(options, "rows.set", matchers=matchers)
+    print(f"{options.subject} sees {matchers}")
     return 0
 
 
@@ -33,5 +35,11 @@ def remove(options: argparse.Namespace) -> int:
         removed = rows.remove_rows(engine, options.subject)
     if not removed:
         raise InputError(f"{options.subject} is not limited", hint="`workbench rows list` shows who is.")
+    _note(options, "rows.remove")
     print(f"{options.subject} sees all rows")
     return 0
+
+
+def _note(options: argparse.Namespace, action: str, **detail: str) -> None:
+    log.configure("cli", level="WARNING", json=False)
+    note(config.load(options.home), action, options.subject, **detail)

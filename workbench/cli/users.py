@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from workbench import config, log
+from workbench.cli.state import note
 from workbench.cli.values import parse_duration
-from workbench.serve import audit, home, people, users
+from workbench.serve import home, people, users
 from workbench.store import state
 
 
@@ -22,7 +22,7 @@ def add(options: argparse.Namespace) -> int:
     with _engine(options) as (settings, engine):
         user_id = users.add_user(engine, options.name, options.role)
         _print_link(settings, engine, user_id, options.expires)
-        _note(settings, "user.add", options.name, role=options.role)
+        note(settings, "user.add", options.name, role=options.role)
     return 0
 
 
@@ -43,7 +43,7 @@ def role(options: argparse.Namespace) -> int:
     """Give a user another role."""
     with _engine(options) as (settings, engine):
         users.set_role(engine, users.find_user(engine, options.name), options.role)
-        _note(settings, "user.role", options.name, role=options.role)
+        note(settings, "user.role", options.name, role=options.role)
     print(f"{options.name} is {options.role}")
     return 0
 
@@ -52,7 +52,7 @@ def disable(options: argparse.Namespace) -> int:
     """Let a user in no more."""
     with _engine(options) as (settings, engine):
         users.disable(engine, users.find_user(engine, options.name))
-        _note(settings, "user.disable", options.name)
+        note(settings, "user.disable", options.name)
     print(f"{options.name} is disabled, and signed out everywhere")
     return 0
 
@@ -61,7 +61,7 @@ def enable(options: argparse.Namespace) -> int:
     """Let a user in again."""
     with _engine(options) as (settings, engine):
         users.enable(engine, users.find_user(engine, options.name))
-        _note(settings, "user.enable", options.name)
+        note(settings, "user.enable", options.name)
     print(f"{options.name} may sign in again")
     return 0
 
@@ -70,7 +70,7 @@ def link(options: argparse.Namespace) -> int:
     """Print a new sign-in link for a user, who may then choose a new password."""
     with _engine(options) as (settings, engine):
         _print_link(settings, engine, users.find_user(engine, options.name), options.expires)
-        _note(settings, "user.link", options.name)
+        note(settings, "user.link", options.name)
     return 0
 
 
@@ -87,10 +87,6 @@ def _print_link(settings: config.Settings, engine: sa.Engine, user_id: int, expi
     print(
         f"It works once, for {seconds // 60} min; it leads to a page where a password can be chosen.", file=sys.stderr
     )
-
-
-def _note(settings: config.Settings, action: str, target: str, **detail: str) -> None:
-    audit.from_command_line(settings)(f"command line: {getpass.getuser()}", action, target, **detail)
 
 
 @contextmanager

@@ -254,7 +254,11 @@ class Front:
 
     def notices(self, rows: Rows) -> Sequence[str]:
         """What everybody should know: replaced ports, rules that fail, a hub that is away; and whose rows are shown."""
-        found = [*self._document(self._settings.up_file).get("notices", []), *self._troubles]
+        found = list(self._document(self._settings.up_file).get("notices", []))
+        # What a rule fails of may name series that are hidden.
+        found += (
+            ["A rule fails; who sees all rows is told which."] if rows.matchers and self._troubles else self._troubles
+        )
         if not self._hub_ready:
             found.append("The hub does not answer: what is shown is the last data that it wrote.")
         if rows.matchers:
