@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -36,7 +35,7 @@ from workbench.report import (
     send_due,
     switch,
 )
-from workbench.serve import home, job_times, publishers
+from workbench.serve import home, job_times
 from workbench.serve import jobs as process
 
 LOOK_SECONDS = 0.3
@@ -177,7 +176,7 @@ def _run_here(engine: sa.Engine, settings: Settings, number: int) -> Run:
     while True:
         claimed = claim(engine, time.time_ns() // 1000)
         if claimed is not None:
-            run_job(claimed, settings=settings, engine=engine, rows_of=partial(publishers.rows_of_publisher, engine))
+            run_job(claimed, settings=settings, engine=engine)
             continue
         found = get_run(engine, number)
         if found is None or found.state not in ("queued", "running"):

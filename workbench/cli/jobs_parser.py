@@ -31,3 +31,24 @@ def add_jobs(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> 
     export.add_argument("--claim", default="workbench-home", help="Kubernetes: the volume claim of the home")
     export.add_argument("--worker-home", default="/home/workbench/data", metavar="DIR", help="Airflow: the home there")
     export.add_argument("--output", type=Path, metavar="FILE", help="write there instead of standard output")
+
+
+def add_publish(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add `publish`."""
+    publish = command(commands, "publish", "publish:publish", "make a board, a report or a job of a notebook")
+    publish.add_argument("notebook", nargs="?", metavar="NOTEBOOK", help="a file, or a name in notebooks/ of the home")
+    publish.add_argument("--as", dest="kind", choices=("board", "report", "job"))
+    publish.add_argument("--name", default="", help="what it is called there (default: the name of the file)")
+    publish.add_argument("--title", help="what people read")
+    publish.add_argument("--about", help="one sentence on what it shows")
+    publish.add_argument("--schedule", metavar="CRON", help='when a job runs, as in "0 6 * * mon-fri"')
+    publish.add_argument("--timezone", metavar="ZONE", help="as in Europe/Berlin (default UTC)")
+    publish.add_argument("--after", metavar="JOB", help="run when that job is done")
+    publish.add_argument("--date", metavar="DAY", help="the day a job is about: today, yesterday, today-7d")
+    publish.add_argument("--to", action="append", default=[], metavar="ADDRESS", help="who gets the report by mail")
+    publish.add_argument("--by", default="owner", metavar="NAME", help="whose rows it reads (default: the owner)")
+    other = publish.add_mutually_exclusive_group()
+    other.add_argument("--history", action="store_true", help="list what was published, by whom, and what became of it")
+    other.add_argument("--undo", metavar="NAME", help="take the newest publication of that name back")
+    other.add_argument("--approve", type=int, metavar="ID", help="put a job that waits into its place")
+    other.add_argument("--refuse", type=int, metavar="ID", help="or do not")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench
-from workbench.cli.jobs_parser import add_jobs
+from workbench.cli.jobs_parser import add_jobs, add_publish
 
 TIME_FLAGS = frozenset({"--time", "--start", "--end"})
 IMPORTED = ("samples", "events", "usage", "costs")
@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data(commands)
     _add_token(commands)
     add_jobs(commands, _command)
+    add_publish(commands, _command)
     _add_rows(commands)
     _add_user(commands)
     _add_backup(commands)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 
 from workbench import config, log
 from workbench.report import get_run, run_job
 from workbench.serve import home
 from workbench.serve.process import end_with
-from workbench.serve.publishers import rows_of_publisher
 from workbench.store import state
 
 
@@ -26,7 +24,7 @@ def main() -> None:
     engine = state.engine(settings)
     run = get_run(engine, options.run)
     if run is not None and run.state == "running":
-        run_job(run, settings=settings, engine=engine, rows_of=partial(rows_of_publisher, engine))
+        run_job(run, settings=settings, engine=engine)
     engine.dispose()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,24 +15,17 @@ from workbench.config import Settings
 from workbench.errors import WorkbenchError
 from workbench.report.deliver.mail import failure_mail, report_mail
 from workbench.report.jobs.files import Job, job_files, read_jobs
+from workbench.report.jobs.publisher import rows_of_publisher
 from workbench.report.jobs.runs import Run, disabled_jobs, fail, finish
 from workbench.report.kept import Report, done_report, forget_unfinished, latest_report
 from workbench.report.run import run_report
 from workbench.report.snapshot import render_snapshot
 from workbench.report.snapshots import Snapshot
 
-RowsOf = Callable[[str], str]
-"""The label matchers of a publisher by name; raises WorkbenchError where there is no such person any more."""
-
 logger = log.get(__name__)
 
 
-def _all_rows(_: str) -> str:
-    """No limit: what the owner of the home runs by hand, where nobody else is known."""
-    return "{}"
-
-
-def run_job(run: Run, *, settings: Settings, engine: sa.Engine, rows_of: RowsOf = _all_rows) -> bool:
+def run_job(run: Run, *, settings: Settings, engine: sa.Engine) -> bool:
     """Carry out a claimed run; whether it is done. Nothing is raised for what a notebook or a file does wrong.
 
     A report that an earlier life of this run finished is taken as it is; what one left half done is removed first.
@@ -43,7 +36,7 @@ def run_job(run: Run, *, settings: Settings, engine: sa.Engine, rows_of: RowsOf 
         own = [str(fault) for fault in faults if fault.file.stem == run.job]
         return _failed(settings, engine, run, None, jobs, "; ".join(own) or "there is no such job any more")
     try:
-        made = _make(run, job, settings, rows_of(job.publisher))
+        made = _make(run, job, settings, rows_of_publisher(engine, job.publisher))
         mails = []
         if job.recipients and isinstance(made, Report):
             message = report_mail(job, run, made, sender=_sender(settings), link=_link(settings, made.id))

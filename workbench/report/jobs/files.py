@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -106,6 +107,17 @@ def load_jobs(paths: Sequence[Path], settings: Settings) -> dict[str, Job]:
         lines = "\n".join(map(str, sorted(faults, key=lambda fault: (str(fault.file), fault.line))))
         raise ConfigError(lines, hint="`workbench jobs check FILE…` checks again")
     return jobs
+
+
+def text_faults(name: str, text: str, notebook: Path, settings: Settings) -> list[str]:
+    """The faults of a schedule file that is not written yet, for a notebook that does not lie in its place yet."""
+    with tempfile.TemporaryDirectory(prefix="workbench-check-") as folder:
+        file = Path(folder) / f"{name}.yaml"
+        file.write_text(text, encoding="utf-8")
+        document = Document(file)
+        document.read(KEYS)
+        _job(document, {kind: {name: notebook} for kind in KINDS})
+    return [f"line {fault.line}: {fault.message}" for fault in document.faults]
 
 
 def _job(document: Document, places: Mapping[str, Mapping[str, Path]]) -> Job:
