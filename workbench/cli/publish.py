@@ -20,6 +20,7 @@ from workbench.report import (
     examine,
     hand_in,
     may_approve,
+    newest_published,
     publications,
     render_snapshot,
     undo,
@@ -41,7 +42,11 @@ def publish(options: argparse.Namespace) -> int:
                 print(_line(one))
             return 0
         if options.undo:
-            return _told(undo(options.undo, by=options.by, settings=settings, engine=engine), settings)
+            newest = newest_published(engine, options.undo)
+            if newest is None:
+                hint = "`workbench publish --history` lists all."
+                raise InputError(f"nothing of the name {options.undo!r} is published", hint=hint)
+            return _told(undo(newest.id, by=options.by, settings=settings, engine=engine), settings)
         if options.approve is not None or options.refuse is not None:
             number = options.refuse if options.approve is None else options.approve
             approve = options.approve is not None

@@ -28,18 +28,19 @@ if TYPE_CHECKING:
     from workbench.report.kept import Report, get_report, list_reports
     from workbench.report.notebooks import board_notebooks, notebook_file
     from workbench.report.provenance import FIGURES_TYPE, Provenance
-    from workbench.report.publish.checks import Check
-    from workbench.report.publish.shelf import (
+    from workbench.report.publish.examine import examine, hand_in
+    from workbench.report.publish.publications import (
         PUBLISHERS,
+        Check,
         Publication,
-        decide,
-        examine,
         get_publication,
-        hand_in,
+        give_up_examining,
         may_approve,
+        newest_published,
+        next_queued,
         publications,
-        undo,
     )
+    from workbench.report.publish.shelf import decide, undo
     from workbench.report.render import CONTENT_SECURITY_POLICY, render_html
     from workbench.report.run import run_report
     from workbench.report.snapshot import board_about, render_snapshot
@@ -50,15 +51,15 @@ if TYPE_CHECKING:
 _HOMES = {
     "CONTENT_SECURITY_POLICY": "render",
     "Cause": "jobs.runs",
-    "Check": "publish.checks",
+    "Check": "publish.publications",
     "FIGURES_TYPE": "provenance",
     "Fault": "jobs.located",
     "Job": "jobs.files",
     "Kpi": "tiles",
     "Live": "tiles",
-    "PUBLISHERS": "publish.shelf",
+    "PUBLISHERS": "publish.publications",
     "Provenance": "provenance",
-    "Publication": "publish.shelf",
+    "Publication": "publish.publications",
     "Report": "kept",
     "Run": "jobs.runs",
     "Snapshot": "snapshots",
@@ -71,14 +72,15 @@ _HOMES = {
     "decide": "publish.shelf",
     "disabled_jobs": "jobs.runs",
     "enqueue": "jobs.runs",
-    "examine": "publish.shelf",
+    "examine": "publish.examine",
     "facts": "tiles",
-    "get_publication": "publish.shelf",
+    "get_publication": "publish.publications",
     "get_report": "kept",
     "get_run": "jobs.runs",
     "get_snapshot": "snapshots",
     "give_up": "jobs.execute",
-    "hand_in": "publish.shelf",
+    "give_up_examining": "publish.publications",
+    "hand_in": "publish.examine",
     "heading": "tiles",
     "job_files": "jobs.files",
     "kept_pdf": "deliver.pdf",
@@ -92,11 +94,13 @@ _HOMES = {
     "live_dir": "snapshots",
     "load_jobs": "jobs.files",
     "mails_of": "deliver.outbox",
-    "may_approve": "publish.shelf",
+    "may_approve": "publish.publications",
+    "newest_published": "publish.publications",
+    "next_queued": "publish.publications",
     "next_time": "jobs.cron",
     "notebook_file": "notebooks",
     "parse_cron": "jobs.cron",
-    "publications": "publish.shelf",
+    "publications": "publish.publications",
     "read_jobs": "jobs.files",
     "render_html": "render",
     "render_snapshot": "snapshot",
@@ -154,6 +158,7 @@ __all__ = [
     "get_run",
     "get_snapshot",
     "give_up",
+    "give_up_examining",
     "hand_in",
     "heading",
     "job_files",
@@ -169,6 +174,8 @@ __all__ = [
     "load_jobs",
     "mails_of",
     "may_approve",
+    "newest_published",
+    "next_queued",
     "next_time",
     "notebook_file",
     "parse_cron",

@@ -42,6 +42,7 @@ from workbench.serve.people import Resolver
 from workbench.serve.people_pages import people_routes
 from workbench.serve.process import Child, child_main
 from workbench.serve.proxied import Proxied
+from workbench.serve.publish_pages import PublishPages
 from workbench.serve.query_api import query_routes
 from workbench.serve.reach import people_origins, server_context, trusted_proxies
 from workbench.serve.report_pages import report_files, report_routes
@@ -183,6 +184,7 @@ class Front:
             *windows_routes(self.view_of, self._settings),
             *report_routes(self._settings, self.rows_of),
             *BoardPages(self._settings, self.rows_of).routes(),
+            *PublishPages(self._settings, self._engine, through_hub(self._settings)).routes(),
             *job_routes(self._settings, self._engine),
             to_route(self._engine, origins),
             *people_routes(self._engine, origins, through_hub(self._settings)),

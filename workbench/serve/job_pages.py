@@ -24,6 +24,7 @@ from workbench.report import (
     last_runs,
     list_runs,
     mails_of,
+    publications,
     read_jobs,
     switch,
 )
@@ -51,7 +52,8 @@ def job_routes(settings: Settings, engine: sa.Engine) -> list[Route]:
         off, last, due = disabled_jobs(engine), last_runs(engine), next_times(engine)
         rows = [_row(job, off, last, due) for job in jobs.values()]
         shown = [f"{fault.file.name}, line {fault.line}: {fault.message}" for fault in faults]
-        return shell(request, "Jobs", "jobs.html", rows=rows, faults=shown)
+        waiting = publications(engine, states=["pending"])
+        return shell(request, "Jobs", "jobs.html", rows=rows, faults=shown, waiting=waiting)
 
     async def one(request: Request) -> Response:
         job = await find(request)

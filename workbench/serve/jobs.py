@@ -21,7 +21,18 @@ import sqlalchemy as sa
 
 from workbench import log
 from workbench.config import Settings, ensure_private_dir
-from workbench.report import Job, Run, claim, get_run, job_files, read_jobs, requeue_abandoned, send_due
+from workbench.report import (
+    Job,
+    Run,
+    claim,
+    get_run,
+    give_up_examining,
+    job_files,
+    next_queued,
+    read_jobs,
+    requeue_abandoned,
+    send_due,
+)
 from workbench.serve.process import child_main
 from workbench.serve.timetable import Timetable
 from workbench.store import state
@@ -31,6 +42,8 @@ LOOK_SECONDS = 0.5
 RELOAD_SECONDS = 5.0
 GRACE_SECONDS = 30.0
 """How much longer than its time limit a run's process may live: it ends its kernel and writes down what there is."""
+
+EXAMINATION_SECONDS = 900.0
 
 Clock = Callable[[], float]
 
@@ -88,6 +101,7 @@ class Runner:
         self._reload_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._run: Run | None = None
+        self._publication: int | None = None
         self._kill_at = 0.0
 
     def start(self) -> None:
@@ -120,7 +134,15 @@ class Runner:
             return
         run = claim(self._engine, int(self._clock() * 1e6))
         if run is not None:
-            self._begin(run)
+            logger.info("run begins", job=run.job, run=run.id, attempt=run.attempt)
+            if run.job not in self._jobs:  # its file came a moment ago
+                self._reload()
+            limit = self._jobs[run.job].timeout_seconds if run.job in self._jobs else 0
+            self._run = run
+            self._begin("--run", run.id, limit)
+        elif (number := next_queued(self._engine)) is not None:
+            self._publication = number
+            self._begin("--publication", number, EXAMINATION_SECONDS)
 
     def _reload(self) -> None:
         self._reload_at = time.monotonic() + RELOAD_SECONDS
@@ -133,32 +155,36 @@ class Runner:
         for fault in faults:
             logger.error("fault in a schedule file", fault=str(fault))
 
-    def _begin(self, run: Run) -> None:
-        limit = self._jobs[run.job].timeout_seconds if run.job in self._jobs else 0
-        logger.info("run begins", job=run.job, run=run.id, attempt=run.attempt)
-        argv = ["-m", "workbench.serve.job_run", "--parent", str(os.getpid()), "--run", str(run.id)]
+    def _begin(self, what: str, number: int, limit_seconds: float) -> None:
+        argv = ["-m", "workbench.serve.job_run", "--parent", str(os.getpid()), what, str(number)]
         self._process = subprocess.Popen([sys.executable, *argv], stdin=subprocess.DEVNULL)
-        self._run, self._kill_at = run, time.monotonic() + limit + GRACE_SECONDS
+        self._kill_at = time.monotonic() + limit_seconds + GRACE_SECONDS
 
     def _ended(self) -> bool:
-        """Whether the process of the run is over; one that outlives its limit by too much is killed."""
+        """Whether the process under way is over; one that outlives its limit by too much is killed."""
         assert self._process is not None
-        assert self._run is not None
         code = self._process.poll()
         if code is None and time.monotonic() < self._kill_at:
             return False
         if code is None:
             self._process.kill()
             self._process.wait()
-        now = get_run(self._engine, self._run.id)
-        if now is not None and now.state == "running" and now.attempt == self._run.attempt:
+        why = "its process did not end within the time limit" if code is None else f"its process ended with {code}"
+        if self._run is not None:
+            self._close(self._run, why)
+        if self._publication is not None:
+            give_up_examining(self._publication, why, engine=self._engine)
+        self._process = self._run = self._publication = None
+        return True
+
+    def _close(self, run: Run, why: str) -> None:
+        """Note that a run failed whose process ended without a word."""
+        now = get_run(self._engine, run.id)
+        if now is not None and now.state == "running" and now.attempt == run.attempt:
             # Heavy to load, and needed only when something went wrong.
             from workbench.report import give_up
 
-            why = "its process did not end within the time limit" if code is None else f"its process ended with {code}"
-            give_up(self._run, why, settings=self._settings, engine=self._engine)
-        self._process = self._run = None
-        return True
+            give_up(run, why, settings=self._settings, engine=self._engine)
 
 
 def _send_mails(settings: Settings, engine: sa.Engine, stop: threading.Event) -> None:

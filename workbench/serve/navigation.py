@@ -12,6 +12,7 @@ ENTRIES = (
     ("Operations", "/to/ops/", policy.DRILLERS),
     ("Reports", "/reports/", policy.VIEWERS),
     ("Jobs", "/jobs/", policy.OPERATORS),
+    ("Publish", "/publish/", policy.ANALYSTS),
     ("People", "/people/", policy.ADMINS),
     ("You", "/people/me", policy.VIEWERS),
 )

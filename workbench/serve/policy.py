@@ -45,6 +45,8 @@ MAIN = (
     Rule("/reports/", READ, VIEWERS, tree=True),
     Rule("/boards/", READ, VIEWERS, tree=True),
     Rule("/jobs/", FORMS, OPERATORS, tree=True),
+    Rule("/jobs/jobs.css", READ, VIEWERS),
+    Rule("/publish/", FORMS, ANALYSTS, tree=True),
     Rule("/static/", READ, VIEWERS, tree=True),
     Rule("/to/", READ, VIEWERS, tree=True),  # what lies there, the notebook origin decides
     Rule("/people/", READ | POST, ADMINS, tree=True),

@@ -7,7 +7,6 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.report.board import board_html
 from workbench.report.execute import execute, turn
 from workbench.report.jobs.values import parameters_of
+from workbench.report.kernel import confined
 from workbench.report.provenance import Provenance
+from workbench.report.publish.publications import Check
 from workbench.report.publish.secrets import secrets_in
 from workbench.report.render import render_html
 from workbench.store import attach
@@ -27,19 +28,6 @@ MAX_PAGE_BYTES = {"board": 4 * 2**20, "report": 16 * 2**20, "job": 16 * 2**20}
 MAX_SECONDS = {"board": 120, "report": 600, "job": 600}
 FOREIGN_PATH = re.compile(r"^(?:/(?:home|Users|root|tmp|var|mnt|media|opt|etc|srv|data)/|~/|[A-Za-z]:[\\/])")
 """How a path begins that is there on its writer's machine alone."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One demand: whether it is met, and what was found."""
-
-    name: str
-    passed: bool
-    said: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """As the state keeps it."""
-        return asdict(self)
 
 
 def static_checks(notebook: Path, kind: str) -> Iterator[Check]:
@@ -70,10 +58,10 @@ def static_checks(notebook: Path, kind: str) -> Iterator[Check]:
     yield Check("size", fits, f"{source_bytes / 1000:.0f} kB of cells in {size_bytes / 1000:.0f} kB")
 
 
-def trial(notebook: Path, kind: str, settings: Settings) -> Iterator[Check]:
+def trial(notebook: Path, kind: str, settings: Settings, rows: str = "{}") -> Iterator[Check]:
     """What only a run shows: it ends well on the data of now, in time, and its page is not too large.
 
-    Nothing of it is kept.
+    It sees the rows that meet the matchers `rows`. Nothing of it is kept.
     """
     with tempfile.TemporaryDirectory(prefix="workbench-trial-") as name:
         target = Path(name) / "trial.ipynb"
@@ -85,7 +73,7 @@ def trial(notebook: Path, kind: str, settings: Settings) -> Iterator[Check]:
             values = {"date": day, "home": str(settings.home), "lake_version": lake_version}
             own = parameters_of(notebook) or {}
             given = {key: value for key, value in values.items() if key in own}
-            with turn:
+            with turn, confined(settings, rows):
                 executed = execute(notebook, target, given, timeout_seconds=MAX_SECONDS[kind])
         except WorkbenchError as error:
             # Counted as its writer sees them: papermill put one before those that follow the parameters.
