@@ -36,8 +36,8 @@ def expected(role: str, path: str, method: str) -> bool:
         return False
     if path in PUBLISH_PAGES:
         return role in ("analyst", "admin") and method in ("GET", "HEAD", "POST")
-    if path in JOB_PAGES:
-        return role in ("operator", "admin") and method in ("GET", "HEAD", "POST")
+    if path.startswith("/jobs/") and role in ("operator", "admin"):
+        return method in ("GET", "HEAD", "POST")
     if role == "admin" and path.startswith("/people/"):
         return method in ("GET", "HEAD", "POST")
     if method == "POST":

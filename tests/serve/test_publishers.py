@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from workbench.errors import Forbidden
-from workbench.serve.publishers import rows_of_publisher
+from workbench.report import rows_of_publisher
 from workbench.serve.rows import set_rows
 from workbench.store import state
 

@@ -25,8 +25,7 @@ from workbench.report import (
     render_snapshot,
     undo,
 )
-from workbench.serve import audit, home, users
-from workbench.serve.people import create_owner
+from workbench.serve import audit, home, people, users
 from workbench.store import state
 
 
@@ -36,7 +35,7 @@ def publish(options: argparse.Namespace) -> int:
     log.configure("publish", level="WARNING", json=False)
     with opened_state(options) as engine:
         home.use_caches(settings)
-        create_owner(engine)
+        people.create_owner(engine)
         if options.history:
             for one in publications(engine):
                 print(_line(one))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench.report.jobs.export import airflow, kubernetes
     from workbench.report.jobs.files import Job, job_files, load_jobs, read_jobs
     from workbench.report.jobs.located import Fault
+    from workbench.report.jobs.publisher import rows_of_publisher
     from workbench.report.jobs.runs import (
         Cause,
         Run,
@@ -106,6 +107,7 @@ _HOMES = {
     "render_snapshot": "snapshot",
     "report_pdf": "deliver.pdf",
     "requeue_abandoned": "jobs.runs",
+    "rows_of_publisher": "jobs.publisher",
     "run_job": "jobs.execute",
     "run_report": "run",
     "send_due": "deliver.outbox",
@@ -185,6 +187,7 @@ __all__ = [
     "render_snapshot",
     "report_pdf",
     "requeue_abandoned",
+    "rows_of_publisher",
     "run_job",
     "run_report",
     "send_due",

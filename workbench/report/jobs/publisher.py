@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from workbench.errors import Forbidden, InputError
-from workbench.query import matchers_text, rows_of_user
+from workbench.errors import Forbidden
+from workbench.query import matchers_text, policy_of, read_policies
 from workbench.store import state
 
 
@@ -16,19 +16,11 @@ def rows_of_publisher(engine: sa.Engine, name: str) -> str:
     """
     if not name:
         return "{}"
-    try:
-        matchers = rows_of_user(engine, name)
-    except InputError:
-        raise _gone(name) from None
+    users = state.users
     with engine.connect() as connection:
-        users = state.users
-        off = connection.execute(
-            sa.select(users.c.id).where(sa.func.lower(users.c.name) == name.lower(), users.c.disabled_us.is_not(None))
-        )
-        if off.first() is not None:
-            raise _gone(name)
-    return matchers_text(matchers)
-
-
-def _gone(name: str) -> Forbidden:
-    return Forbidden(f"its publisher {name!r} is not there any more", where="publisher", hint="Publish it again.")
+        row = connection.execute(
+            sa.select(users.c.id, users.c.role).where(users.c.name == name, users.c.disabled_us.is_(None))
+        ).one_or_none()
+    if row is None:
+        raise Forbidden(f"its publisher {name!r} is not there any more", where="publisher", hint="Publish it again.")
+    return matchers_text(policy_of(read_policies(engine), row.role, f"user:{row.id}"))
