@@ -8,11 +8,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.show.ops.choice import Choice, parse_choice
-from workbench.show.ops.measure import Evaluate, Measurement, measure
+from workbench.show.ops.measure import Evaluate, Measurement, Moved, measure, rank
 from workbench.show.ops.narrow import Facets
 from workbench.show.spec import Dashboard, Tile, load_dashboard
 
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
 LIVE_SECONDS = 5
 """How often a page that follows the present is measured again."""
 
-FIXED_SECONDS = 60
-"""How long what was measured for a window in the past is kept; data that comes late shows then."""
+SLOWEST_SECONDS = 60
+"""And how often at least: charts whose points lie far apart change seldom. So it is with a window in the past, where
+only data that comes late changes anything."""
 
-KEPT = 32
+RANK_SECONDS = 30
+"""How often the whole board is ranked again."""
+
+KEPT = 64
 THREADS = 2
 
 
@@ -47,7 +52,7 @@ class Board:
         self._evaluate = evaluate
         self._guard = threading.Lock()  # guards the next
         self._facets: OrderedDict[Any, Facets] = OrderedDict()
-        self._kept: OrderedDict[Any, asyncio.Future[Measurement]] = OrderedDict()
+        self._kept: OrderedDict[Any, asyncio.Future[Any]] = OrderedDict()
         self._threads = ThreadPoolExecutor(THREADS, "measure")
 
     @property
@@ -60,16 +65,24 @@ class Board:
         return int(self.clock() * 1e6)
 
     def measured(self, choice: Choice, view: View, key: Any) -> Awaitable[Measurement]:
-        """What a choice shows now; for LIVE_SECONDS the same for all with equal rows, of a window FIXED_SECONDS."""
-        tick_us = (FIXED_SECONDS if choice.fixed else LIVE_SECONDS) * 1_000_000
-        # The same moment for all sessions of a tick, so that equal queries have equal times.
-        now_us = self.now_us() // tick_us * tick_us
-        name = (key, choice, now_us)
+        """What a choice shows now; for some seconds the same object for all with equal rows."""
+        step = choice.filters.step_seconds
+        seconds = SLOWEST_SECONDS if choice.fixed else min(max(step, LIVE_SECONDS), SLOWEST_SECONDS)
+        return self._shared(measure, choice, view, key, seconds)
+
+    def ranked(self, choice: Choice, view: View, key: Any) -> Awaitable[tuple[Moved, ...]]:
+        """What changed most over the whole board; takes longer, so it is asked for after the charts are there."""
+        return self._shared(rank, choice, view, key, SLOWEST_SECONDS if choice.fixed else RANK_SECONDS)
+
+    def _shared(self, what: Callable[..., Any], choice: Choice, view: View, key: Any, seconds: int) -> Awaitable[Any]:
+        # The same moment for all sessions, so that equal choices are one measurement.
+        now_us = self.now_us() // (seconds * 1_000_000) * seconds * 1_000_000
+        name = (what, key, choice, now_us)
         if name not in self._kept or (self._kept[name].done() and self._kept[name].exception()):
-            loop = asyncio.get_running_loop()
-            moment_us = self.now_us() if choice.fixed else now_us
-            run = loop.run_in_executor(self._threads, self._measure, choice, view, key, moment_us)
-            self._kept[name] = asyncio.ensure_future(run)
+            run = partial(what, self.dashboard, view, self._facets_of(key), choice, evaluate=self._evaluate)
+            # A window ends where it ends; what follows the present is as fresh as this measurement.
+            started = asyncio.get_running_loop().run_in_executor(self._threads, run, self.now_us())
+            self._kept[name] = asyncio.ensure_future(started)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(name)
@@ -85,10 +98,7 @@ class Board:
         """Measure once what a page begins with, so that nobody waits for kernels to compile."""
         choice, _ = parse_choice(self.dashboard, [])
         await self.measured(choice, view, key)
-
-    def _measure(self, choice: Choice, view: View, key: Any, now_us: int) -> Measurement:
-        facets = self._facets_of(key)
-        return measure(self.dashboard, view, facets, choice, now_us, evaluate=self._evaluate)
+        await self.ranked(choice, view, key)
 
     def _facets_of(self, key: Any) -> Facets:
         with self._guard:

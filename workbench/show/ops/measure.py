@@ -115,7 +115,6 @@ class Measurement:
     span: Span
     before: Span | None
     charts: Mapping[str, Chart]
-    movers: tuple[Moved, ...]
     facets: Mapping[str, Sequence[tuple[str, int]]]
     alerts: tuple[Alerting, ...]
     metrics: tuple[str, ...]
@@ -129,26 +128,35 @@ Evaluate = Callable[["View", str, int, int, int], Result]
 def measure(
     board: Dashboard, view: View, facets: Facets, choice: Choice, now_us: int, *, evaluate: Evaluate
 ) -> Measurement:
-    """Evaluate the whole board: the charts of the section that is shown, and the movers of all sections."""
+    """Evaluate the charts of the section that is shown."""
     span = choice.filters.span(now_us)
     before = choice.before(span)
     facets.refresh(view)
-    sections = sections_of(board, choice)
-    tiles = [tile for section in sections.values() for tile in section.tiles if tile.queries]
-    charts = {tile.id: _chart(view, facets, choice, tile, span, before, evaluate) for tile in tiles}
-    shown = {tile.id for tile in sections[choice.section].tiles}
+    tiles = [tile for tile in sections_of(board, choice)[choice.section].tiles if tile.queries]
     return Measurement(
         choice,
         span,
         before,
-        {name: chart for name, chart in charts.items() if name in shown},
-        _movers(list(charts.values())) if before else (),
+        {tile.id: _chart(view, facets, choice, tile, span, before, evaluate) for tile in tiles},
         facets.counts(choice.picks),
         alerts_between(view, span.start_us, span.end_us),
         facets.metrics(),
         view.lake_version,
         view.latest_us,
     )
+
+
+def rank(
+    board: Dashboard, view: View, facets: Facets, choice: Choice, now_us: int, *, evaluate: Evaluate
+) -> tuple[Moved, ...]:
+    """Evaluate every section, and give the series that changed most; none where nothing is compared."""
+    span = choice.filters.span(now_us)
+    before = choice.before(span)
+    if before is None:
+        return ()
+    facets.refresh(view)
+    tiles = [tile for section in sections_of(board, choice).values() for tile in section.tiles if tile.queries]
+    return _movers([_chart(view, facets, choice, tile, span, before, evaluate) for tile in tiles])
 
 
 def change_words(now: float, before: float) -> str:

@@ -52,9 +52,17 @@ def outline(board: Dashboard, choice: Choice) -> dict[str, Markup]:
 
 
 def fragments(
-    board: Dashboard, found: Measurement, *, opened: frozenset[int], now_us: int, faults: Sequence[str]
+    board: Dashboard,
+    found: Measurement,
+    movers: Sequence[Moved] | None,
+    *,
+    opened: frozenset[int],
+    now_us: int,
+    faults: Sequence[str],
 ) -> dict[str, str]:
-    """Element id -> its inner HTML. `opened` are the places whose data table somebody looks at."""
+    """Element id -> its inner HTML. `movers` are None while they are looked for; `opened` are the places whose data
+    table somebody looks at.
+    """
     parts, choice = _parts(), found.choice
     words = choice.before_words()
     made: dict[str, Any] = {
@@ -63,7 +71,7 @@ def fragments(
         "notices": Markup("").join(Markup("<li>{}</li>").format(fault) for fault in faults),
         "facets": parts.facets(_facets(choice, found.facets)),
         "picked": f" ({sum(len(values) for _, values in choice.picks)} chosen)" if choice.picks else "",
-        "movers": parts.movers([_mover_row(board, choice, moved) for moved in found.movers], words),
+        "movers": parts.movers(None if movers is None else [_mover_row(board, choice, one) for one in movers], words),
         "movers-lead": f"Every section, this time against {words}, the largest effect first." if words else "",
         "alerts": parts.alerts([_alert_row(alert, found.span) for alert in found.alerts[:OPTIONS_MAX]]),
         "asof": _as_of(found, now_us),

@@ -19,7 +19,7 @@ from workbench import log
 from workbench.show.ops.choice import Choice, apply, parse_choice
 from workbench.show.ops.drill import LIVE_SECONDS, Board
 from workbench.show.ops.figure import Figures
-from workbench.show.ops.measure import Measurement
+from workbench.show.ops.measure import Measurement, Moved
 from workbench.show.ops.page import drill_environment, fragments, outline
 from workbench.show.ops.place import Place, Ways
 
@@ -47,6 +47,7 @@ class Session:
         self._opened: frozenset[int] = frozenset()
         self._sent: dict[str, str] = {}
         self._shown: Measurement | None = None
+        self._movers: tuple[Moved, ...] | None = None
         self._there = False
         self._paused = False
         self._hidden = False
@@ -102,23 +103,29 @@ class Session:
     async def _measured(self, choice: Choice) -> None:
         try:
             # Asked each time: a limit that was changed since is felt with the next measurement.
-            found = await self._board.measured(choice, *self._rows())
+            rows = self._rows()
+            found = await self._board.measured(choice, *rows)
+            self._later(lambda: self._show(found))
+            movers = await self._board.ranked(choice, *rows)
+            self._later(lambda: self._show(found, movers))
         except Exception:
             _log.exception("the drill-down cannot be measured")
             self._later(lambda: self._send({"failed": "The data cannot be read now; the next try comes by itself."}))
-            return
-        if choice == self._choice:
-            self._later(lambda: self._show(found))
 
     def _later(self, run: Any) -> None:
         if not self._ended:
             self._document.add_next_tick_callback(run)
 
-    def _show(self, found: Measurement) -> None:
+    def _show(self, found: Measurement, movers: tuple[Moved, ...] | None = None) -> None:
+        """Show a measurement unless something else was chosen since; `movers` come after the charts."""
         if found.choice != self._choice:
             return
-        self._shown = found
-        self._figures.show(list(found.charts.values()), found.span, found.alerts)
+        if movers is not None and movers is self._movers:
+            return
+        if found is not self._shown:
+            self._shown = found
+            self._figures.show(list(found.charts.values()), found.span, found.alerts)
+        self._movers = movers if movers is not None else self._movers
         self._send_words()
 
     def _send_words(self) -> None:
@@ -128,6 +135,7 @@ class Session:
         words = fragments(
             self._board.dashboard,
             found,
+            self._movers,
             opened=self._opened,
             now_us=self._board.now_us(),
             faults=self._faults,
@@ -177,6 +185,7 @@ class Session:
         self._faults = faults
         if choice != self._choice:
             self._choice = choice
+            self._movers = None
             self._measure()
         elif faults:
             self._send_words()
