@@ -58,11 +58,16 @@ class Rooms:
             _log.warning("session without a sandbox", reason=reason)
             return Room()
 
+        @functools.lru_cache(maxsize=4)
+        def pinned(version: str, matchers: Matchers) -> View:
+            return limited(open_view(self.settings, version=version), matchers)
+
         def views(version: str) -> View:
+            now = self._rows.of(person)
             if version:
-                return limited(open_view(self.settings, version=version), self._rows.of(person).matchers)
+                return pinned(version, now.matchers)
             self._view.refresh()
-            return self._rows.of(person).view
+            return now.view
 
         settings = self.settings
         limits = Limits(settings.lab.memory_bytes, settings.lab.processes, HINT)
