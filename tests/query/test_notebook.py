@@ -91,7 +91,7 @@ def test_sql_in_cells_and_lines(shell):
         "WHERE metric = 'cpu_time_seconds_total' ORDER BY time",
     )
     assert done.success
-    assert "120 rows, the first 20" in html(captured)
+    assert "120 rows, the first 10" in html(captured)
     assert [output for output in captured.outputs if "image/png" in output.data]
     assert len(shell.user_ns["frame"]) == 120
     captured, _ = run(shell, "%%sql\nSELECT type FROM events")

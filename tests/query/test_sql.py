@@ -225,7 +225,8 @@ def test_rows_samples_memory_and_time_are_bounded(view):
     with pytest.raises(QueryLimit, match="more than 10 rows"):
         ask(view, "FROM range(11)", limits=config.Query(max_rows=10))
     with pytest.raises(QueryLimit, match="too many samples"):
-        ask(view, "SELECT avg(value) FROM samples", limits=config.Query(max_samples=500))
+        ask(view, "SELECT avg(value) FROM samples", limits=config.Query(max_samples=299))
+    assert ask(view, "SELECT count(value) FROM samples", limits=config.Query(max_samples=301)) == [(901,)]
     with pytest.raises(QueryLimit, match="64 MiB of memory"):
         ask(view, "FROM range(100000000) ORDER BY random()", limits=config.Query(sql_memory_bytes=64 * 2**20))
     with pytest.raises(QueryLimit, match="timed out after 1 s"):

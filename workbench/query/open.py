@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,8 @@ class Workbench:
         """
         now_us = self._now_us()
         start_us, end_us = self._range("now-1h" if start is None else start, end, now_us)
-        return select(self.view, what, start_us, end_us, limits=self.settings.query)
+        reopen = partial(view_of, self.settings, self._pinned)
+        return select(self.view, what, start_us, end_us, limits=self.settings.query, reopen=reopen)
 
     def sql(self, text: str) -> pd.DataFrame:
         """Answer a SELECT over the tables (`SHOW TABLES`), as pandas; times are UTC, `now()` is as for `query`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class Selection:
     start_us: int
     end_us: int
     limits: config.Query = _DEFAULT
+    reopen: Callable[[], View] | None = None
+    """Opens the same view in another process: without it the samples can be read in this one alone."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -63,7 +65,13 @@ class Selection:
         starts = [self.start_us, *range((self.start_us // _DAY_US + 1) * _DAY_US, self.end_us + 1, _DAY_US)]
         ends = [*(start - 1 for start in starts[1:]), self.end_us]
         none = Loaded([], np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0))
-        return dd.from_map(_Stretch(self), starts, ends, meta=_frame(none, _names(self.rows)), label="selection")
+        return dd.from_map(
+            _Stretch(None if self.reopen else self, self.reopen, self.rows, self.limits),
+            starts,
+            ends,
+            meta=_frame(none, _names(self.rows)),
+            label="selection",
+        )
 
     def between(self, start_us: int, end_us: int) -> pd.DataFrame:
         """The rows of `to_pandas` of a part of the time, with the same columns."""
@@ -85,21 +93,36 @@ class Selection:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Reads a stretch of a selection for Dask. What a view holds grows, so no two are the same."""
+    """Reads a stretch of a selection for Dask, in whatever process. What a view holds grows, so no two are the same."""
 
-    selection: Selection
+    selection: Selection | None
+    reopen: Callable[[], View] | None
+    rows: Sequence[Row]
+    limits: config.Query
 
     def __call__(self, start_us: int, end_us: int) -> pd.DataFrame:
-        return self.selection.between(start_us, end_us)
+        selection = self.selection
+        if selection is None:
+            assert self.reopen is not None
+            selection = Selection(self.reopen(), self.rows, start_us, end_us, self.limits)
+        return selection.between(start_us, end_us)
 
     def __dask_tokenize__(self) -> str:
         return uuid.uuid4().hex
 
 
 def select(
-    view: View, what: str | Sequence[Matcher], start_us: int, end_us: int, *, limits: config.Query = _DEFAULT
+    view: View,
+    what: str | Sequence[Matcher],
+    start_us: int,
+    end_us: int,
+    *,
+    limits: config.Query = _DEFAULT,
+    reopen: Callable[[], View] | None = None,
 ) -> Selection:
     """Select series by a selector (`up`, `up{job="x"}`, `{"name in UTF-8"}`) or by matchers.
+
+    `reopen` opens the view anew, for Dask's workers in other processes.
 
     Exponential histograms are left out: their samples are no floats; the table `samples` has them. Raises
     QuerySyntaxError.
@@ -116,7 +139,7 @@ def select(
         matchers = what
     index = label_index(view)
     rows = [index.rows[number] for number in index.select(matchers)]
-    return Selection(view, [row for row in rows if row.kind != "histogram"], start_us, end_us, limits)
+    return Selection(view, [row for row in rows if row.kind != "histogram"], start_us, end_us, limits, reopen)
 
 
 def _names(rows: Sequence[Row]) -> list[str]:

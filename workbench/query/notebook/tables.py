@@ -7,7 +7,7 @@ import pandas as pd
 
 from workbench.query.result import Result
 
-ROWS_MAX = 20
+ROWS_MAX = 10
 
 
 def table_of_result(result: Result) -> pd.DataFrame:

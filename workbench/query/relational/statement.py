@@ -13,7 +13,6 @@ from workbench import config
 from workbench.errors import InputError, QueryLimit, WorkbenchError
 from workbench.query.relational.faults import CLOSED, as_ours
 from workbench.query.relational.tables import Reading, tables
-from workbench.query.samples import Budget
 
 if TYPE_CHECKING:
     from workbench.store import View
@@ -56,7 +55,7 @@ def sql(
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"a statement may have {MAX_CHARACTERS:,} characters", where="query")
-    reading = Reading(Budget(limits.max_samples))
+    reading = Reading(limits.max_samples)
     known = tables(view, reading, without=without)
     connection = _connect(known, now_us, limits)
     watch = _Watch(connection, limits.timeout_seconds, cancel, reading, progress)
@@ -198,6 +197,6 @@ class _Watch:
                     hint="Ask for a shorter time, fewer metrics, or raise query.timeout_seconds.",
                 )
             if self.why is not None:
-                self._reading.budget.limit = 0  # ends what is being read, too
+                self._reading.limit = 0  # ends what is being read, too, with the next day
                 self._connection.interrupt()
                 return

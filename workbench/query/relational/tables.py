@@ -56,12 +56,16 @@ Read = Callable[[Sequence[str], Condition | None], Batches]
 
 @dataclass
 class Reading:
-    """What one statement has read so far: rows against a limit, pieces (a day each) against how many there are."""
+    """How far one statement is: pieces (a day, or a whole table) read of how many, each of `limit` rows at most."""
 
-    budget: Budget
+    limit: int
     pieces: int = 0
     done: int = 0
     failures: list[Exception] = field(default_factory=list)
+
+    def piece(self) -> Budget:
+        """The rows that the next piece may have. Only pieces lie in memory; their number is bounded by time alone."""
+        return Budget(self.limit)
 
     @property
     def share(self) -> float:
@@ -139,7 +143,7 @@ def _rows(view: View, reading: Reading, kind: Kind, columns: Sequence[str], cond
     daily = kind.time in kind.key
     for start_us, end_us in _stretches(view, reading, kind.name, kind.schema, kind.time, condition, daily):
         rows = view.table(kind.name, start_us=start_us, end_us=end_us, columns=names)
-        reading.budget.spend(rows.num_rows)
+        reading.piece().spend(rows.num_rows)
         yield from _meeting(rows, columns, condition)
         reading.done += 1
 
@@ -188,7 +192,7 @@ def _measurements(view: View, reading: Reading, columns: Sequence[str], conditio
     needed = set(columns) | set(columns_of(condition, MEASUREMENTS) if condition is not None else ())
     for start, end in _stretches(view, reading, "samples", MEASUREMENTS, "time", condition, daily=True):
         loaded = read(
-            view, rows, -EVER_US if start is None else start, EVER_US if end is None else end, reading.budget
+            view, rows, -EVER_US if start is None else start, EVER_US if end is None else end, reading.piece()
         ).without_stale()
         yield from _meeting(_with_labels(loaded, index, needed), columns, condition)
         reading.done += 1
