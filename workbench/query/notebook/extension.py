@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
@@ -18,8 +20,12 @@ _QUOTED = re.compile(r"""\.(?:query|result|select)\(\s*(?P<quote>["']{1,3})(?P<t
 _SQL_QUOTED = re.compile(r"""\.sql\(\s*(?P<quote>\"""|\'\'\'|["'])(?P<text>.*)$""", re.DOTALL)
 
 
+_HOLOVIEWS_RC = Path(__file__).with_name("holoviews_rc.py")
+
+
 def load_extension(shell: Any) -> None:
     """Register magics, completion, help on metrics, bars and plain errors with a shell."""
+    os.environ.setdefault("HOLOVIEWSRC", str(_HOLOVIEWS_RC))  # read when hvplot is imported, which takes seconds
     shell.register_magics(WorkbenchMagics)
     shell.set_custom_exc((WorkbenchError,), faults.show)
     names = _Names(shell)
