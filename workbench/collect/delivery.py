@@ -28,6 +28,7 @@ MAX_BODY_BYTES = 2**20
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.25, 5.0
 """The hub is on this machine or one like it: it is asked often enough to be found soon after it is back."""
 TIMEOUT_SECONDS = 10
+METRICS_PATH = "/v1/metrics"
 
 EXPORTED = Instrument(
     "otel.sdk.exporter.metric_data_point.exported",
@@ -68,14 +69,22 @@ class Door(Protocol):
 
 
 class HttpDoor:
-    """OTLP over HTTP to the address that `address` gives: (URL of the ingest port, token), or None where no hub runs.
+    """HTTP to the address that `address` gives: (URL of the ingest port, token), or None where no hub runs.
 
-    The connection is kept, never goes through a proxy, and is opened anew with a fresh address after any failure.
+    What is posted are OTLP metrics, unless `path` and `media_type` say otherwise. The connection is kept, never goes
+    through a proxy, and is opened anew with a fresh address after any failure.
     """
 
     def __init__(
-        self, address: Callable[[], tuple[str, str] | None], *, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        address: Callable[[], tuple[str, str] | None],
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        path: str = METRICS_PATH,
+        media_type: str = "application/x-protobuf",
     ) -> None:
+        self._door = path
+        self._media_type = media_type
         self._address = address
         self._timeout_seconds = timeout_seconds
         self._connection: http.client.HTTPConnection | None = None
@@ -109,7 +118,7 @@ class HttpDoor:
         content = response.read()
         if response.will_close or response.status != 200:
             self.close()
-        rejected = _rejected(content) if response.status == 200 else 0
+        rejected = _rejected(content) if response.status == 200 and self._door == METRICS_PATH else 0
         return Answer(response.status, _seconds(response.getheader("Retry-After")), rejected)
 
     def _open(self) -> http.client.HTTPConnection | None:
@@ -120,8 +129,8 @@ class HttpDoor:
         parts = urlsplit(url)
         maker = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = maker(parts.hostname or "127.0.0.1", parts.port, timeout=self._timeout_seconds)
-        self._path = parts.path.rstrip("/") + "/v1/metrics"
-        self._headers = {"Content-Type": "application/x-protobuf", "User-Agent": "workbench-collect"}
+        self._path = parts.path.rstrip("/") + self._door
+        self._headers = {"Content-Type": self._media_type, "User-Agent": "workbench-collect"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         return self._connection

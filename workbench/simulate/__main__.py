@@ -9,6 +9,7 @@ from workbench import config, log
 from workbench.collect import Delivery, HttpDoor, Lifeline, ingest_address
 from workbench.simulate.by_hand import started
 from workbench.simulate.grid import STEP_US
+from workbench.simulate.live import LiveRows
 from workbench.simulate.otlp import Payload
 from workbench.simulate.platform import Platform
 from workbench.simulate.progress import Progress
@@ -40,6 +41,7 @@ def send_live(settings: config.Settings, progress: Progress, lifeline: Lifeline)
     delivery = Delivery(HttpDoor(lambda: ingest_address(settings)), instance="demo")
     platform = Platform(settings.demo.seed, started(settings))
     payload = Payload(platform)
+    rows = LiveRows(settings, platform, progress.rows_since_us(time.time_ns() // 1000))
     sent_us = 0
     while not lifeline.ended:
         now_us = time.time_ns() // 1000
@@ -47,15 +49,18 @@ def send_live(settings: config.Settings, progress: Progress, lifeline: Lifeline)
         begun = [incident for incident in started(settings) if incident not in platform.schedule.started]
         for incident in begun:
             platform.start(incident)
+            rows.forget(incident.start_us)
         if step_us != sent_us:
             delivery.put(*payload.at(step_us))
             sent_us = step_us
+            rows.send(step_us)
         progress.write_truth(now_us, again=bool(begun))
         lifeline.wait((STEP_US - now_us % STEP_US) / SECOND_US / 2)
         if delivery.idle and sent_us > progress.memory.live_us:
             progress.delivered(sent_us)
         lifeline.wait((STEP_US - time.time_ns() // 1000 % STEP_US) / SECOND_US)
     delivery.close()
+    rows.close()
 
 
 if __name__ == "__main__":

@@ -68,12 +68,18 @@ class Flows:
             counts[:, here] = self._at_day(int(number), times_us[here])
         return np.floor(counts)
 
-    def counts(self, place: int) -> np.ndarray:
-        """Whole events float64[column] that a cell (number since 1970) adds."""
+    def ends(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        """Counts float64[column] (whole numbers) at the start and the end of a cell, whose number is since 1970.
+
+        At the end of a month the latter still belongs to it.
+        """
         number, cell = divmod(place, CELLS)
-        day, base = self._day(number), self._base(number)
-        first, last = (np.floor(base + day.totals[:, at]) for at in (cell, cell + 1))
-        return np.asarray(last - first)
+        base, totals = self._base(number), self._day(number).totals
+        return np.floor(base + totals[:, cell]), np.floor(base + totals[:, cell + 1])
+
+    def day_sum(self, number: int) -> np.ndarray:
+        """Events float64[column], real numbers, of a whole day."""
+        return self._day(number).totals[:, -1]
 
     def _at_day(self, number: int, times_us: np.ndarray) -> np.ndarray:
         day, base = self._day(number), self._base(number)

@@ -15,9 +15,10 @@ CELL_US = 300 * SECOND_US
 STEPS = CELL_US // STEP_US
 CELLS = DAY_US // CELL_US
 
-SCHEDULE, FLOW_DAY, FLOW_CELL, GAUGE_DAY, GAUGE_CELL, BLOCK, PEOPLE, ACTIVE, ROWS, CHANGES, SECURITY = range(1, 12)
+SCHEDULE, FLOW_DAY, FLOW_CELL, GAUGE_DAY, GAUGE_CELL, BLOCK, PEOPLE, ACTIVE = range(1, 9)
+ITEMS, VISITS, CALLS, BILLS, CHANGES, SECURITY, IDS = range(9, 16)
 """Streams of random numbers: incidents by day, two each for what counts and for what is gauged, incidents by block of
-thirty days, who signs up, who is active, what single rows look like, what is changed, who attacks."""
+thirty days, who signs up, who is active; and one for each kind of single rows."""
 
 
 def generator(seed: int, stream: int, place: int) -> np.random.Generator:

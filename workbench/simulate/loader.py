@@ -7,17 +7,23 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from workbench import log, store
 from workbench.config import Settings
 from workbench.errors import WorkbenchError
+from workbench.simulate.grid import CELL_US
 from workbench.simulate.history import samples
 from workbench.simulate.identity import registration
 from workbench.simulate.plan import Plan
 from workbench.simulate.platform import Platform
 from workbench.simulate.progress import Progress
+from workbench.simulate.rows.cell import joined, rows_of
+from workbench.simulate.shapes import DAY_US
 
 RETRY_SECONDS = 2.0
+DETAIL_DAYS = 7
+"""Single items, uses, sign-ins and LLM calls are loaded for the last days only: a hundred thousand rows a day."""
 
 _LOG = log.get(__name__)
 
@@ -45,6 +51,12 @@ def hub_writer(settings: Settings) -> AbstractContextManager[Any]:
     return store.RemoteWriter(settings)
 
 
+def _rows(platform: Platform, start_us: int, end_us: int, detail: bool) -> dict[str, pa.RecordBatch]:
+    """The single rows of all cells that end at these moments, both inclusive."""
+    places = range(start_us // CELL_US - 1, end_us // CELL_US)
+    return joined(rows_of(platform, place, detail=detail) for place in places)
+
+
 def _load(platform: Platform, plan: Plan, progress: Progress, writer: Any, wait: Callable[[float], bool]) -> bool:
     """Load what is left of a plan; False when it is time to end before that."""
     ids = np.array(
@@ -55,7 +67,9 @@ def _load(platform: Platform, plan: Plan, progress: Progress, writer: Any, wait:
         if number > known.done:
             if wait(0):
                 return False
-            fresh = writer.load(plan.load_id, number, {"samples": samples(platform, ids, start_us, end_us)})
+            detail = end_us > plan.end_us - DETAIL_DAYS * DAY_US
+            batches = {"samples": samples(platform, ids, start_us, end_us), **_rows(platform, start_us, end_us, detail)}
+            fresh = writer.load(plan.load_id, number, batches)
             progress.loaded(plan, number)
             _LOG.info("history_loaded", number=number, fresh=fresh)
     return True

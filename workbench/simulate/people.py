@@ -7,6 +7,7 @@ Of those who sign up 45, 28 and 18 % are active 1, 7 and 30 days later (0.45 age
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,8 @@ LOST = 0.08
 """Points of retention in the first week that a `cohort_loss` costs those who sign up in it."""
 USES_PER_SESSION = 23.0
 PAGES_PER_SESSION = 2.0
+LIFT = 0.08
+"""Sessions of those who are treated in the experiment of a block of thirty days are so much longer."""
 COUNTRIES = {"US": 0.46, "GB": 0.14, "DE": 0.12, "CA": 0.1, "IN": 0.1, "BR": 0.08}
 CHANNELS = {"search": 0.4, "referral": 0.25, "school": 0.2, "ads": 0.15}
 
@@ -112,7 +115,8 @@ class People:
         start_us = _times(random, number, len(users))
         order = np.argsort(start_us, kind="stable")
         users, segment, start_us = users[order], segment[order], start_us[order]
-        duration = np.round(540 * np.exp(random.standard_normal(len(users))), 1)
+        longer = np.array([treated(of_day, k, number) for of_day, k in users.tolist()], bool)
+        duration = np.round(540 * np.exp(random.standard_normal(len(users))) * (1 + LIFT * longer), 1)
         uses = random.poisson(USES_PER_SESSION, len(users))
         used_in = np.repeat(np.arange(len(users)), uses)
         place = random.random(len(used_in))
@@ -155,6 +159,11 @@ class People:
 def retention(age_days: int) -> float:
     """Share of a cohort that is active so many days after it signed up."""
     return float(0.45 * age_days**-0.26)
+
+
+def treated(of_day: int, number: int, day: int) -> bool:
+    """Whether a user is treated in the experiment that runs on a day; half of them are, whoever has seen it or not."""
+    return zlib.crc32(f"{of_day}/{number}/{day // 30}".encode()) % 2 == 0
 
 
 @lru_cache(1024)

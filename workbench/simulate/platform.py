@@ -12,7 +12,7 @@ from workbench.simulate.faults.schedule import Incident, Schedule
 from workbench.simulate.flows import Flows
 from workbench.simulate.gauges import Gauges
 from workbench.simulate.grid import STEP_US, month_start_us
-from workbench.simulate.metric import Metric, Series, parts
+from workbench.simulate.metric import Metric, Pairs, Series, parts
 from workbench.simulate.people import People
 from workbench.simulate.shapes import DAY_US
 
@@ -32,6 +32,9 @@ class Platform:
         self.series: list[Series] = [series for metric in self.metrics for series in parts(metric)]
         self.counted = [metric for metric in self.metrics if metric.flows]
         self.flows = Flows(seed, self.counted, self.schedule, self.people.counts)
+        self.places = {
+            (metric.name, metric.attributes): place for place, metric in enumerate(self.counted) if not metric.instance
+        }
         self._gauges = Gauges(seed, [metric for metric in self.metrics if not metric.flows], self.schedule)
         self._means = {metric: bucket_means(metric) for metric in self.counted if metric.bounds}
 
@@ -66,6 +69,12 @@ class Platform:
             total = np.cumsum(self._means[metric][:, None] * found, axis=0)[-1:]
             rows += [cumulated, cumulated[-1:], total]
         return np.concatenate(rows)
+
+    def day_sum(self, number: int, name: str, attributes: Pairs) -> float:
+        """What a counter or the sum of a histogram grows by on a day (its number since 1970), in its unit."""
+        place = self.places[name, attributes]
+        metric, events = self.counted[place], self.flows.day_sum(number)[self.flows.slices[place]]
+        return float((self._means[metric] * events).sum() if metric.bounds else events.sum() * metric.quantum)
 
     def start_us(self, time_us: int) -> int:
         """Since when the counters that are seen at `time_us` count."""

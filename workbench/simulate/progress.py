@@ -9,6 +9,7 @@ from pathlib import Path
 from workbench.config import Settings
 from workbench.simulate.by_hand import started
 from workbench.simulate.faults.schedule import incidents, iso
+from workbench.simulate.grid import CELL_US
 from workbench.simulate.plan import Memory, Plan, planned, recall, remember, write_json
 from workbench.simulate.shapes import DAY_US
 
@@ -34,6 +35,12 @@ class Progress:
     def memory(self) -> Memory:
         """The memory as it stands."""
         return self._memory
+
+    def rows_since_us(self, now_us: int) -> int:
+        """From when on single rows are sent live: what is before is in a plan, or was sent by a predecessor."""
+        live_us = self._memory.live_us
+        since_us = live_us if live_us and now_us - live_us < 2 * CELL_US else now_us
+        return since_us // CELL_US * CELL_US
 
     def loaded(self, plan: Plan, number: int) -> None:
         """Pieces of a plan up to `number` are in the lake."""

@@ -13,9 +13,9 @@ from workbench.simulate.catalogue.company import (
     OUTPUT_TOKENS,
     Model,
 )
-from workbench.simulate.catalogue.component import CALL_BOUNDS
+from workbench.simulate.catalogue.component import CALL_BOUNDS, pairs
 from workbench.simulate.catalogue.content import ORCHESTRATOR
-from workbench.simulate.metric import Metric, Reaction, Source
+from workbench.simulate.metric import Metric, Pairs, Reaction, Source
 
 TOKEN_BOUNDS = (64.0, 256.0, 1024.0, 4096.0, 16384.0)
 FIRST_BOUNDS = (0.1, 0.2, 0.4, 0.8, 1.6)
@@ -48,6 +48,11 @@ def attributes(model: Model) -> dict[str, str]:
         "gen_ai.provider.name": model.provider,
         "gen_ai.request.model": model.name,
     }
+
+
+def model_pairs(model: Model, **more: str) -> Pairs:
+    """The attributes of a model and more, as a series has them."""
+    return pairs({**attributes(model), **more})
 
 
 def metrics() -> Iterator[Metric]:
