@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.simulate.moments import CELL_US, DAY_US, STEP_US, us
+from tests.simulate.moments import CELL_US, DAY_US, STEP_US, alone, rows, us
 from workbench.simulate import KINDS, Incident, Platform, incidents
-from workbench.simulate.faults import schedule, shapes
+from workbench.simulate.faults import shapes
 
 SEED = 42
 START, END = us("2026-09-01"), us("2026-11-01")
@@ -85,25 +85,11 @@ def made(kind: str, hours: float = 0.0, target: str = "") -> np.ndarray:
     started = ()
     if kind:
         started = (Incident(kind, BEGINS, BEGINS + int(hours * HOUR_US), target or KINDS[kind].targets[0]),)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "_of_day", lambda *_: ())
-        patch.setattr(schedule, "_of_block", lambda *_: ())
+    with alone():
         return Platform(SEED, started).values(TIMES)
 
 
 SERIES = Platform(SEED).series
-
-
-def rows(name: str, part: str = "", **attributes: str) -> list[int]:
-    """Rows of the series of that name whose attributes have those values; `__` in a keyword stands for a dot."""
-    wanted = {(key.replace("__", "."), value) for key, value in attributes.items()}
-    found = [
-        row
-        for row, series in enumerate(SERIES)
-        if series.metric.name == name and series.part == part and wanted <= set(series.metric.attributes)
-    ]
-    assert found, f"no series {name} {part} {attributes}"
-    return found
 
 
 def window(after_hours: float, until_hours: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulate.moments import CELL_US, DAY_US, STEP_US, platform, us
+from tests.simulate.moments import CELL_US, DAY_US, STEP_US, platform, rows, us
 from workbench.simulate import Platform
 from workbench.simulate.metric import HOST_AGENT, HOSTS, resource
 
@@ -21,18 +21,6 @@ moments = st.builds(
     st.integers(1, 12),
     st.integers(0, 3 * DAY_US // STEP_US),
 )
-
-
-def rows(name: str, part: str = "", **attributes: str) -> list[int]:
-    """Rows of the series of that name whose attributes have those values; `__` in a keyword stands for a dot."""
-    wanted = {(key.replace("__", "."), value) for key, value in attributes.items()}
-    found = [
-        row
-        for row, series in enumerate(platform().series)
-        if series.metric.name == name and series.part == part and wanted <= set(series.metric.attributes)
-    ]
-    assert found, f"no series {name} {part} {attributes}"
-    return found
 
 
 def day_of(start_us: int, days: int = 1) -> np.ndarray:

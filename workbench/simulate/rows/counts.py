@@ -11,6 +11,9 @@ from workbench.simulate.grid import CELL_US, generator
 from workbench.simulate.metric import Metric
 from workbench.simulate.platform import Platform
 
+MARGIN_US = 20_000
+"""What follows a moment at once still lies in its cell."""
+
 
 class Cell:
     """One cell of a platform: its counts at both ends, and its moments."""
@@ -31,7 +34,7 @@ class Cell:
 
     def times(self, random: np.random.Generator, count: int) -> np.ndarray:
         """So many moments within the cell, sorted."""
-        return np.asarray(np.sort(self.start_us + random.integers(0, CELL_US - 1000, count)))
+        return np.asarray(np.sort(self.start_us + random.integers(0, CELL_US - MARGIN_US, count)))
 
     def metric(self, name: str, **attributes: str) -> Metric:
         """The counted metric of that name with just these attributes; `__` in a keyword stands for a dot."""
