@@ -95,10 +95,7 @@ def _rounds() -> Iterator[Metric]:
         }
         name, text = "synth.marl.deadlocks", "Deadlocks that were found"
         yield COORDINATOR.counter(name, "{deadlock}", text, rounds, {"synth.kind": kind}, **locked)
-    hot: dict[str, Any] = {"reacts": (Reaction("hot", 0.1, "value"),)}
-    yield COORDINATOR.gauge(
-        "synth.saturation", "1", "Used share of a pool", 0.5, {"synth.pool": "gpu"}, high=1.0, **hot
-    )
+    yield COORDINATOR.saturation("gpu", 0.4, Reaction("hot", 0.1, "value"))
 
 
 def _agent(agent: str, reward: float) -> Iterator[Metric]:
