@@ -167,6 +167,7 @@ class Demo:
 
     enabled: bool = True
     history_days: int = 60
+    detail_days: int = 7
     seed: int = 42
 
 

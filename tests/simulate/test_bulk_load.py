@@ -75,6 +75,7 @@ def home(settings: config.Settings) -> Iterator[tuple[store.Writer, HubSocket, d
             **os.environ,
             "WORKBENCH_HOME": str(settings.home),
             "WORKBENCH_DEMO_HISTORY_DAYS": DAYS,
+            "WORKBENCH_DEMO_DETAIL_DAYS": "0",
             "PYTHONPATH": str(ROOT),
         }
         yield writer, hub, environment

@@ -38,6 +38,7 @@ def environment(settings: config.Settings, receiver: OtlpReceiver) -> dict[str, 
         **os.environ,
         "WORKBENCH_HOME": str(settings.home),
         "WORKBENCH_DEMO_HISTORY_DAYS": "2",
+        "WORKBENCH_DEMO_DETAIL_DAYS": "0",
         "PYTHONPATH": str(ROOT),
     }
 

@@ -130,13 +130,13 @@ def test_a_load_goes_on_after_every_kind_of_failure_and_loads_nothing_twice(shor
     (plan,) = progress.memory.plans
     pieces = plan.pieces()
     writer.fail = {1: "before", 2: "after", len(pieces): "after"}
-    load_history(platform(), progress, lambda: nullcontext(writer), never)
+    load_history(platform(), progress, lambda: nullcontext(writer), never, detail_days=0)
     assert writer.calls == [1, 1, 2, 2, *range(3, len(pieces)), len(pieces), len(pieces)]
     assert writer.sources == {f"load:{plan.load_id}"}
     assert sum(writer.kept.values()) == len(platform().series) * ((plan.end_us - plan.start_us) // CELL_US + 1)
     # a new process has nothing left to do
     calls = len(writer.calls)
-    load_history(platform(), Progress(short, NOW), lambda: nullcontext(writer), never)
+    load_history(platform(), Progress(short, NOW), lambda: nullcontext(writer), never, detail_days=0)
     assert len(writer.calls) == calls
 
 
@@ -146,10 +146,10 @@ def test_it_ends_between_pieces_and_the_next_process_goes_on(short):
     def after_two(seconds: float) -> bool:
         return len(writer.calls) >= 2
 
-    load_history(platform(), Progress(short, NOW), lambda: nullcontext(writer), after_two)
+    load_history(platform(), Progress(short, NOW), lambda: nullcontext(writer), after_two, detail_days=0)
     assert writer.calls == [1, 2]
     progress = Progress(short, NOW + DAY_US)
-    load_history(platform(), progress, lambda: nullcontext(writer), never)
+    load_history(platform(), progress, lambda: nullcontext(writer), never, detail_days=0)
     assert writer.calls == list(range(1, len(progress.memory.plans[0].pieces()) + 1))
 
 
@@ -164,7 +164,7 @@ def test_pages_are_told_how_far_it_is(short):
     writer = FakeWriter()
     writer.fail = {2: "before"}
     progress = Progress(short, NOW)
-    load_history(platform(), progress, lambda: nullcontext(writer), look)
+    load_history(platform(), progress, lambda: nullcontext(writer), look, detail_days=0)
     look()
     assert shown[0]["state"] == "loading"
     assert shown[0]["done"] == 0
@@ -214,7 +214,7 @@ def test_a_bulk_load_can_be_read_back(short):
     with store.open_writer(short) as writer:
         progress = Progress(short, now_us)
         (plan,) = progress.memory.plans
-        load_history(platform(), progress, lambda: nullcontext(writer), never)
+        load_history(platform(), progress, lambda: nullcontext(writer), never, detail_days=0)
         ids = np.array(writer.register([registration(series) for series in platform().series], "load:test"))
         found = writer.view.samples(np.sort(ids[:3]), plan.start_us, plan.end_us)
         times_us = np.arange(plan.start_us, plan.end_us + 1, CELL_US)

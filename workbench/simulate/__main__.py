@@ -33,7 +33,7 @@ def load_past(settings: config.Settings, progress: Progress, lifeline: Lifeline)
     from workbench.simulate.loader import hub_writer, load_history
 
     platform = Platform(settings.demo.seed, started(settings))
-    load_history(platform, progress, lambda: hub_writer(settings), lifeline.wait)
+    load_history(platform, progress, lambda: hub_writer(settings), lifeline.wait, detail_days=settings.demo.detail_days)
 
 
 def send_live(settings: config.Settings, progress: Progress, lifeline: Lifeline) -> None:

@@ -22,8 +22,6 @@ from workbench.simulate.rows.cell import joined, rows_of
 from workbench.simulate.shapes import DAY_US
 
 RETRY_SECONDS = 2.0
-DETAIL_DAYS = 7
-"""Single items, uses, sign-ins and LLM calls are loaded for the last days only: a hundred thousand rows a day."""
 
 _LOG = log.get(__name__)
 
@@ -31,14 +29,19 @@ Connect = Callable[[], AbstractContextManager[Any]]
 """Gives a writer for as long as it is entered. Raises WorkbenchError or OSError where there is none now."""
 
 
-def load_history(platform: Platform, progress: Progress, connect: Connect, wait: Callable[[float], bool]) -> None:
-    """Load every open plan, the newest first. While the hub is away, or refuses, try again; `wait` says when to end."""
+def load_history(
+    platform: Platform, progress: Progress, connect: Connect, wait: Callable[[float], bool], *, detail_days: int
+) -> None:
+    """Load every open plan, the newest first. While the hub is away, or refuses, try again; `wait` says when to end.
+
+    Single items, uses, sign-ins and LLM calls, a hundred thousand rows a day, are loaded for the last `detail_days`.
+    """
     for plan in progress.memory.plans:
         done = False
         while not done:
             try:
                 with connect() as writer:
-                    done = _load(platform, plan, progress, writer, wait)
+                    done = _load(platform, plan, progress, writer, wait, detail_days)
             except (WorkbenchError, OSError) as error:
                 _LOG.warning("history_waits", error=str(error))
                 progress.waits(str(error))
@@ -57,7 +60,9 @@ def _rows(platform: Platform, start_us: int, end_us: int, detail: bool) -> dict[
     return joined(rows_of(platform, place, detail=detail) for place in places)
 
 
-def _load(platform: Platform, plan: Plan, progress: Progress, writer: Any, wait: Callable[[float], bool]) -> bool:
+def _load(
+    platform: Platform, plan: Plan, progress: Progress, writer: Any, wait: Callable[[float], bool], detail_days: int
+) -> bool:
     """Load what is left of a plan; False when it is time to end before that."""
     ids = np.array(
         writer.register([registration(series) for series in platform.series], f"load:{plan.load_id}"), np.int64
@@ -67,7 +72,7 @@ def _load(platform: Platform, plan: Plan, progress: Progress, writer: Any, wait:
         if number > known.done:
             if wait(0):
                 return False
-            detail = end_us > plan.end_us - DETAIL_DAYS * DAY_US
+            detail = end_us > plan.end_us - detail_days * DAY_US
             batches = {"samples": samples(platform, ids, start_us, end_us), **_rows(platform, start_us, end_us, detail)}
             fresh = writer.load(plan.load_id, number, batches)
             progress.loaded(plan, number)
