@@ -199,6 +199,19 @@ def test_a_real_bill_loads_whole(settings):
     assert pc.sum(found["billed_cost"]).as_py() == pytest.approx(pc.sum(frame["BilledCost"].cast(pa.float64())).as_py())
 
 
+def test_traces_of_real_services_load_as_usage(settings):
+    path = data("traces/azure_llm_inference_2023.parquet")
+    result = run(settings, path, "usage")
+    frame = pq.read_table(path)
+    assert (result.rows, result.rejected) == (frame.num_rows, 0)
+    found = open_view(settings).table("usage")
+    # What is the same to the microsecond is one call.
+    distinct = frame.set_column(1, "timestamp", frame["timestamp"].cast(pa.timestamp("us"), safe=False))
+    assert found.num_rows == distinct.group_by(distinct.column_names).aggregate([]).num_rows
+    assert set(found["service_name"].to_pylist()) == set(frame["service"].to_pylist())
+    assert found["input_tokens"].null_count == 0
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "content", "mapping", "words"),
     [

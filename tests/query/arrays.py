@@ -50,6 +50,10 @@ class ArrayView:
     def latest_us(self) -> int:
         return max((int(times[-1]) for times, _ in self._data.values() if len(times)), default=0)
 
+    def days(self, kind: str, *, version: str | None = None) -> list[int]:
+        """None: it is read in one piece."""
+        return []
+
     def samples(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> Samples:
         parts = []
         for number in ids:

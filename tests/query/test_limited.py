@@ -23,6 +23,7 @@ from workbench.query import (
     parse_matchers,
     prometheus_response,
     select,
+    sql,
 )
 from workbench.store import Identity
 
@@ -73,6 +74,23 @@ def test_what_is_hidden_is_as_if_it_had_never_been_sent(series, matchers, expr):
     condition = Condition(matchers)
     shown = [one for one in numbered if condition.shows({"__name__": one[1][0], **one[1][1]})]
     assert answers(limited(view_of(numbered), matchers), expr) == answers(view_of(shown), expr)
+
+
+STATEMENTS = [
+    "SELECT metric, job, value, labels FROM measurements ORDER BY ALL",
+    "SELECT count(*), sum(value), max(time) FROM measurements WHERE metric = 'up'",
+    "SELECT * FROM metrics ORDER BY metric",
+    "SELECT job, avg(value) FROM measurements GROUP BY job ORDER BY job",
+]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(SERIES, max_size=6), st.lists(MATCHERS, min_size=1, max_size=2), st.sampled_from(STATEMENTS))
+def test_sql_sees_no_more(series, matchers, statement):
+    numbered = [(number, one, float(number * 1000)) for number, one in enumerate(series)]
+    shown = [one for one in numbered if Condition(matchers).shows({"__name__": one[1][0], **one[1][1]})]
+    limited_answer = sql(limited(view_of(numbered), matchers), statement, now_us=NOW_S * SECOND)
+    assert limited_answer.to_pylist() == sql(view_of(shown), statement, now_us=NOW_S * SECOND).to_pylist()
 
 
 @given(st.lists(MATCHERS, max_size=3))
