@@ -47,12 +47,12 @@ def folders(settings: config.Settings) -> list[str]:
 
 def test_a_snapshot_replaces_the_last_one_and_outlives_a_run_that_fails(home):
     board(home, "load", LIVE, "assert not fail, 'as asked'", title="Load", interactive=True)
-    first = render_snapshot("load", settings=home, rows='{job="a"}')
+    first = render_snapshot("load", settings=home, rows='{__name__="x_ratio"}')
     assert first.page is not None
     assert "Load" in first.page.read_text()
     assert first.provenance is not None
     assert first.provenance.figures == {"Samples": 4}
-    assert (first.title, first.interactive, first.rows) == ("Load", True, '{job="a"}')
+    assert (first.title, first.interactive, first.rows) == ("Load", True, '{__name__="x_ratio"}')
     assert pins(home) == {"snapshot:load": first.provenance.lake_version}
     dashboard = yaml.safe_load((live_dir(home) / "board_load.yaml").read_text())
     assert dashboard["sections"][0]["tiles"][0]["expr"] == "x"
