@@ -68,6 +68,7 @@ def sandboxed(
     write: Sequence[Path],
     broker: Path | None = None,
     read: Mapping[Path, Path] | None = None,
+    hide: Sequence[Path] = (),
     lake: bool = False,
     environment: Mapping[str, str] | None = None,
     memory_bytes: int = 0,
@@ -75,10 +76,10 @@ def sandboxed(
 ) -> list[str]:
     """The command that runs `argv` in a sandbox, in the first folder of `write`; its file descriptors stay open.
 
-    `write` are the folders that it may change, `read` more that it may see (path outside -> path inside), `broker` the
-    folder of its broker's socket. `lake` shows the lake's files, read-only: only to who may see every row. Of our
-    environment it gets nothing but `environment`. `memory_bytes` (0: none) bounds what one process may map; `Guard`
-    bounds what all of them use.
+    `write` are the folders that it may change, `read` more that it may see (path outside -> path inside) but for the
+    folders `hide` (paths inside); `broker` is the folder of its broker's socket. `lake` shows the lake's files,
+    read-only: only to who may see every row. Of our environment it gets nothing but `environment`. `memory_bytes` (0:
+    none) bounds what one process may map; `Guard` bounds what all of them use.
     """
     given = {**_environment(settings, broker), **(environment or {})}
     inside = [
@@ -90,8 +91,9 @@ def sandboxed(
         *_hidden(settings),
         *(_lake(settings) if lake else ()),
         *(_bind("--ro-bind", broker) if broker else ()),
-        *(part for outside, to in (read or {}).items() for part in ("--ro-bind-try", str(outside), str(to))),
         *(part for folder in write for part in _bind("--bind", folder)),
+        *(part for outside, to in (read or {}).items() for part in ("--ro-bind-try", str(outside), str(to))),
+        *(part for folder in hide for part in ("--tmpfs", str(folder), "--remount-ro", str(folder))),
         *("--remount-ro", "/dev", "--remount-ro", "/"),
         *("--chdir", str(write[0])),
         *(part for name, value in given.items() for part in ("--setenv", name, value)),

@@ -25,9 +25,11 @@ from workbench.config import Settings
 from workbench.errors import Forbidden, StoreError
 from workbench.query import Condition, instant, matchers_text, range_query
 from workbench.report import live_dir
+from workbench.sandbox import available
 from workbench.serve import local_http, policy
 from workbench.serve.audit import through_hub
 from workbench.serve.board_pages import BoardPages
+from workbench.serve.brokers import Brokers
 from workbench.serve.certificate import Certificate
 from workbench.serve.entrance import Entrance, to_route
 from workbench.serve.gate import CONTENT_POLICY, Address, Gate
@@ -71,6 +73,7 @@ async def _run(child: Child) -> None:
     stop = stop_on_signals(asyncio.get_running_loop())
     engine = state.engine(settings)
     front = Front(settings, open_view(settings), engine)
+    brokering = await front.brokers.listen()
     channels = NotificationChannels(settings, engine)
     channels.start()
     following = threading.Thread(target=front.follow, args=(stop,), name="follow", daemon=True)
@@ -93,6 +96,8 @@ async def _run(child: Child) -> None:
     finally:
         for task in watching:
             task.cancel()
+        brokering.close()
+        front.brokers.close()
         channels.stop()
         following.join(timeout=2)
         engine.dispose()
@@ -119,7 +124,7 @@ def _gates(front: Front, settings: Settings, engine: sa.Engine, origins: Origins
         resolver,
         Address(
             hosts=origins.notebook_hosts,
-            rules=policy.notebook_rules(sandbox=True),
+            rules=policy.notebook_rules(sandbox=not available()),
             session=resolver.notebook_session,
             tokens=False,
             open_trees=OPEN_TREES,
@@ -146,6 +151,7 @@ class Front:
         self._troubles: Sequence[str] = ()
         self._answers = False
         self._rows = RowsViews(view, engine)
+        self.brokers = Brokers(settings, self._rows, engine)
         self._contexts: dict[Rows, ShowContext] = {}
 
     def follow(self, stop: asyncio.Event) -> None:
@@ -261,6 +267,8 @@ class Front:
         found += (
             ["A rule fails; who sees all rows is told which."] if rows.matchers and self._troubles else self._troubles
         )
+        if available():
+            found.append(f"JupyterLab is for admins only: {available()}")
         if not self._hub_ready:
             found.append("The hub does not answer: what is shown is the last data that it wrote.")
         if rows.matchers:
