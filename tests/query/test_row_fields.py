@@ -47,6 +47,12 @@ def test_events_by_their_columns_extensions_and_data(matchers, expected):
     ) == expected  # fmt: skip
 
 
+def test_attributes_of_the_platform_have_no_dots_in_events():
+    rows = (event("1", extensions=[("domain", "arts")]), event("2", data='{"domain": "law"}'), event("3"))
+    assert shown("events", '{synth_domain=~"arts|law"}', *rows) == [True, True, False]
+    assert shown("events", '{synth_domain!="law"}', *rows) == [True, False, False]
+
+
 def test_a_row_that_says_two_things_meets_neither_alone():
     two = event("1", data='{"domain": "science"}', extensions=[("domain", "arts")])
     assert shown("events", '{domain="science"}', two) == [False]
@@ -70,6 +76,8 @@ def test_usage_costs_alerts_and_dead_letters():
     assert shown("usage", '{synth_domain="arts", job="judge", gen_ai_provider_name="p"}', usage) == [True]
     cost = {"charge_period_start": AT, "hash": "h", "tags": [("team", "a")], "focus": [("SubAccountId", "7")]}
     assert shown("costs", '{team="a", SubAccountId="7"}', cost, {**cost, "tags": []}) == [True, False]
+    tagged = {**cost, "service_name": "Some cloud", "tags": [("service.name", "judge"), ("synth.domain", "arts")]}
+    assert shown("costs", '{job="judge", synth_domain="arts"}', tagged, cost) == [True, False]
     alert = {"time": AT, "fingerprint": "f", "state": "firing", "labels": [("domain", "arts")]}
     assert shown("alerts", '{domain="arts"}', alert, {**alert, "labels": [("job", "x")]}) == [True, False]
     letter = {"id": "1", "time": AT, "source": "token:1", "payload": '{"domain": "arts"}'}

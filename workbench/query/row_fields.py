@@ -6,9 +6,9 @@ A label is looked for under its name in every column of text or whole numbers; a
 | label | stands in |
 |---|---|
 | `job`, `instance` | the resource of spans and logs (`service.namespace`, `service.name`, `service.instance.id`) |
-| `job` | `service_name` of usage and costs, with `service.namespace` of the attributes or tags before it |
+| `job` | `service_name` of usage, after the attribute `service.namespace`; the tags of costs with these names |
 | `gen_ai_provider_name`, `gen_ai_request_model`, … | the columns of usage that hold these attributes |
-| `synth_domain`, `synth_role` | `domain` and `role` of usage |
+| `synth_domain`, `synth_role`, … | `domain`, `role`, … of usage and events: CloudEvents allows no dots |
 
 A row is shown if it names every label that the matchers ask for, and all fields of these names meet them. Where a row
 does not name one it cannot be told whose row it is, so it is hidden, from negative matchers too.
@@ -33,11 +33,10 @@ _ALIASES = {
         "gen_ai_request_model": "request_model",
         "gen_ai_response_model": "response_model",
         "gen_ai_operation_name": "operation",
-        "synth_domain": "domain",
-        "synth_role": "role",
     },
 }
-_SERVICE_MAPS = {"usage": "attributes", "costs": "tags"}
+_OWN = "synth_"
+"""What the platform's own attributes begin with, for PromQL."""
 _NAMESPACE, _NAME, _INSTANCE = "service.namespace", "service.name", "service.instance.id"
 _DAMAGED = "\0"
 """Stands for a field that is there and cannot be read as one text: no matcher may be met by it."""
@@ -63,19 +62,31 @@ def rows_shown(kind: str, rows: pa.Table, matchers: Sequence[Matcher]) -> np.nda
 
 def _fields(kind: str, rows: pa.Table, label: str) -> Iterator[pa.Array]:
     """The texts of every field that bears a label, null or empty where a row has none."""
-    for column in (label, _ALIASES.get(kind, {}).get(label, "")):
+    names = _names(kind, label)
+    for column in names:
         if column in rows.column_names and _plain(rows.schema.field(column).type):
             yield _whole(rows, column).cast(pa.string())
     for field in rows.schema:
         if pa.types.is_map(field.type):
-            yield from _in_map(_whole(rows, field.name), lambda key: label_name(key) == label)
+            yield from _in_map(_whole(rows, field.name), lambda key: label_name(key) in names)
     if kind == "events":
-        yield _in_json(_whole(rows, "data"), label)
+        yield _in_json(_whole(rows, "data"), names)
     if kind in ("spans", "logs") and label in ("job", "instance"):
         resource = _whole(rows, "resource")
         yield _job(_key(resource, _NAMESPACE), _key(resource, _NAME)) if label == "job" else _key(resource, _INSTANCE)
-    if kind in _SERVICE_MAPS and label == "job":
-        yield _job(_key(_whole(rows, _SERVICE_MAPS[kind]), _NAMESPACE), _whole(rows, "service_name"))
+    if kind == "usage" and label == "job":
+        yield _job(_key(_whole(rows, "attributes"), _NAMESPACE), _whole(rows, "service_name"))
+    if kind == "costs" and label == "job":
+        tags = _whole(rows, "tags")
+        yield _job(_key(tags, _NAMESPACE), _key(tags, _NAME))
+
+
+def _names(kind: str, label: str) -> set[str]:
+    """The names under which the fields of a kind bear a label."""
+    names = {label, _ALIASES.get(kind, {}).get(label, label)}
+    if kind in ("usage", "events") and label.startswith(_OWN):
+        names.add(label.removeprefix(_OWN))
+    return names
 
 
 def _judge(values: pa.Array, matcher: Matcher) -> tuple[np.ndarray, np.ndarray]:
@@ -112,19 +123,19 @@ def _key(column: pa.MapArray, key: str) -> pa.Array:
     return pc.if_else(pa.array(twice), _DAMAGED, found)
 
 
-def _in_json(column: pa.Array, label: str) -> pa.Array:
-    return pa.array([_top(text, label) if text else None for text in column.to_pylist()], pa.string())
+def _in_json(column: pa.Array, names: set[str]) -> pa.Array:
+    return pa.array([_top(text, names) if text else None for text in column.to_pylist()], pa.string())
 
 
-def _top(text: str, label: str) -> str | None:
-    """What JSON text has at its top under the name of a label."""
+def _top(text: str, names: set[str]) -> str | None:
+    """What JSON text has at its top under the names of a label."""
     try:
         found = orjson.loads(text)
     except ValueError:
         return None
     if not isinstance(found, dict):
         return None
-    values = [value for key, value in found.items() if label_name(key) == label]
+    values = [value for key, value in found.items() if label_name(key) in names]
     if not values:
         return None
     if len(values) > 1 or isinstance(values[0], (dict, list)):
