@@ -39,9 +39,9 @@ class Columns:
         self.middles = np.array([metric.centre if metric.normal else np.log(metric.centre) for metric in metrics])
         self._shares = np.array([metric.share for metric in metrics])
         scaled = [np.array(m.bounds) if m.normal else np.log(m.bounds) if m.bounds else np.array([]) for m in metrics]
-        self._lower = np.concatenate([[-np.inf, *bounds] for bounds in scaled])
         self._upper = np.concatenate([[*bounds, np.inf] for bounds in scaled])
-        self._split = np.flatnonzero(np.isfinite(self._lower) | np.isfinite(self._upper))
+        self._bounded = np.flatnonzero(np.isfinite(self._upper))
+        self._follows = self._bounded + 1  # columns with another of the same metric before them
         self._prepare_reactions()
         self._prepare_prices()
 
@@ -110,11 +110,11 @@ class Columns:
             for row, one in self._reactions["spread"]:
                 if one.signal in strengths:
                     spread[row] *= 1 + one.gain * strengths[one.signal]
-        owner = self.owner[self._split]
-        upper = normal_cdf((self._upper[self._split][:, None] - centres[owner]) / spread[owner])
-        lower = normal_cdf((self._lower[self._split][:, None] - centres[owner]) / spread[owner])
-        fractions = np.ones((self.count, centres.shape[1]))
-        fractions[self._split] = np.maximum(upper - lower, 0.0)
+        owner = self.owner[self._bounded]
+        below = np.ones((self.count, centres.shape[1]))  # share of the values below each column's upper bound
+        below[self._bounded] = normal_cdf((self._upper[self._bounded][:, None] - centres[owner]) / spread[owner])
+        fractions = below.copy()
+        fractions[self._follows] -= below[self._follows - 1]
         fractions[self.priced] = 0.0
         return fractions
 

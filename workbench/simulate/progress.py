@@ -8,6 +8,7 @@ from pathlib import Path
 
 from workbench.config import Settings
 from workbench.simulate.by_hand import started
+from workbench.simulate.faults.affected import affected
 from workbench.simulate.faults.schedule import incidents, iso
 from workbench.simulate.grid import CELL_US
 from workbench.simulate.plan import Memory, Plan, planned, recall, remember, write_json
@@ -73,7 +74,8 @@ class Progress:
             self._truth_day = today
             by_hand = started(self._settings)
             found = incidents(self._settings.demo.seed, self._memory.since_us, (today + 1) * DAY_US - 1, by_hand)
-            write_json(self._settings.state_dir / "truth.jsonl", *(incident.as_dict() for incident in found))
+            lines = [{**incident.as_dict(), "series": affected(incident)} for incident in found]
+            write_json(self._settings.state_dir / "truth.jsonl", *lines)
 
     def _save(self) -> None:
         remember(self._memory_file, self._memory)
