@@ -40,6 +40,7 @@ class Site:
         fill(self.writer, self.started_us)
         self.person = Person("user:1", "operator")
         self.rows = ""
+        self.kept: dict[str, bytes] = {}
         self.sessions_max = sessions_max
         self.file = folder / "ops.sock"
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -48,6 +49,10 @@ class Site:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
         assert self._ready.wait(60)
+
+    def keep(self, name: str, notebook: bytes) -> str:
+        self.kept[name] = notebook
+        return "/ops/notebook?chart=queues"
 
     def view_of(self, _: Caller) -> tuple[Any, Any]:
         matchers = parse_matchers(self.rows) if self.rows else ()
@@ -64,7 +69,13 @@ class Site:
         ways = Ways(
             f"{main}/", (("Live", f"{main}/live/overview"), ("Operations", f"{main}/to/ops/")), f"{main}/to/ops/"
         )
-        around = Surroundings(board, self.view_of, ways=lambda _: ways, sessions_max=self.sessions_max)
+        around = Surroundings(
+            board,
+            self.view_of,
+            ways=lambda _: ways,
+            keep_of=lambda caller: self.keep if caller.role == "analyst" else None,
+            sessions_max=self.sessions_max,
+        )
         self.bokeh, server = drill_server(around, IOLoop.current())
         await board.warm(self.writer.view, ())
         listening = unix_socket(self.file)

@@ -14,6 +14,7 @@ from tests.conftest import need
 from tests.show.ops_site import HOSTILE, Site, site
 from tests.show.test_browser import ARGUMENTS, AXE_TAGS, CHROMIUM
 from workbench import config
+from workbench.serve.people import Person
 from workbench.show import build
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -191,9 +192,9 @@ def test_every_chart_has_a_table_and_its_query(page: playwright.Page) -> None:
     expect(page.locator("#under-0 code")).to_contain_text("http_server_request_duration_seconds_count")
 
 
-def test_a_chart_opens_as_a_notebook(wide: playwright.Page) -> None:
+def test_an_operator_downloads_a_chart_as_a_notebook(wide: playwright.Page) -> None:
     with wide.expect_download() as awaited:
-        wide.get_by_role("link", name="Open as notebook of Mean response time by route").click()
+        wide.get_by_role("link", name="Notebook of Mean response time by route, download").click()
     notebook = nbformat.read(awaited.value.path(), as_version=4)
     nbformat.validate(notebook)
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
@@ -202,6 +203,22 @@ def test_a_chart_opens_as_a_notebook(wide: playwright.Page) -> None:
     assert told["title"] == "Mean response time by route"
     assert "http_route" in told["exprs"][0]  # type: ignore[index]
     assert told["step_seconds"] == 10
+
+
+def test_an_analyst_opens_a_chart_in_jupyterlab(browser: playwright.Browser, operations: Site) -> None:
+    operations.person = Person("user:7", "analyst")
+    try:
+        page = opened(browser, operations, "?range=15m&http_route=/slow")
+        with page.context.expect_page() as lab:
+            page.get_by_role("button", name="Open as notebook of Items waiting by queue").click()
+        with lab.value.expect_download():
+            pass
+        ((name, notebook),) = operations.kept.items()
+        assert re.fullmatch(r"queues-\d{8}-\d{6}", name)
+        assert nbformat.reads(notebook.decode(), as_version=4).cells[0].source.startswith("# Items waiting by queue")
+        page.context.close()
+    finally:
+        operations.person = Person("user:1", "operator")
 
 
 def test_a_query_of_ones_own_is_drawn_filtered_and_explained_where_it_is_wrong(page: playwright.Page) -> None:

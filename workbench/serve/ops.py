@@ -7,11 +7,13 @@ the page then waits for neither.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bokeh.server.server import BaseServer
 from tornado.ioloop import IOLoop
@@ -20,6 +22,8 @@ from workbench import log
 from workbench.config import Settings
 from workbench.errors import StoreError
 from workbench.query import Result, range_query
+from workbench.sandbox import available
+from workbench.serve import policy
 from workbench.serve.listen import stop_on_signals, unix_socket
 from workbench.serve.navigation import entries
 from workbench.serve.origins import Origins
@@ -27,7 +31,7 @@ from workbench.serve.people import Person
 from workbench.serve.process import Child, child_main
 from workbench.serve.reach import people_origins
 from workbench.serve.rows import RowsViews
-from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Surroundings, Ways, drill_server
+from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Keep, Surroundings, Ways, drill_server
 from workbench.store import Follower, View, open_view, state
 
 FOLLOW_EVERY_SECONDS = 0.5
@@ -77,6 +81,7 @@ async def _run(child: Child) -> None:
         board,
         view_of=view_of,
         ways=lambda caller: _ways(origins, caller),
+        keep_of=lambda caller: keep_of(settings, caller, sandbox=not available()),
         sessions_max=settings.ops.sessions_max,
     )
     following = threading.Thread(target=_follow, args=(view, stop), name="follow", daemon=True)
@@ -132,6 +137,25 @@ async def _end_when_idle(bokeh: BaseServer, stop: asyncio.Event) -> None:
 def _ways(origins: Origins, caller: Caller) -> Ways:
     main = origins.main_of(caller.host)
     return Ways(f"{main}/", entries(caller.role, main), f"{main}/to/ops/")
+
+
+def keep_of(settings: Settings, caller: Caller, *, sandbox: bool) -> Keep | None:
+    """How a notebook gets into the caller's folder of JupyterLab; None for whom JupyterLab is closed."""
+    number = caller.person.removeprefix("user:")
+    rules = policy.notebook_rules(sandbox=sandbox)
+    if not number.isdigit() or not policy.allowed(rules, caller.role, "GET", "/lab/"):
+        return None
+
+    def keep(name: str, notebook: bytes) -> str:
+        folder = settings.home / "notebooks" / "people" / number
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What runs in that folder may have laid a link there: a file that exists is never opened.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(folder / f"{name}.ipynb", flags, 0o600), "wb") as file:
+            file.write(notebook)
+        return f"/lab/tree/{quote(name)}.ipynb"
+
+    return keep
 
 
 if __name__ == "__main__":

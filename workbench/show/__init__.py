@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from workbench.show.context import SHIPPED_DASHBOARDS, ShowContext
     from workbench.show.live import RealTimeUpdater
     from workbench.show.ops.drill import Board
-    from workbench.show.ops.place import Caller, Ways
+    from workbench.show.ops.place import Caller, Keep, Ways
     from workbench.show.ops.server import Surroundings, drill_server
     from workbench.show.page import render_page, script_json
     from workbench.show.site import routes
@@ -20,6 +20,7 @@ __all__ = [
     "Board",
     "Caller",
     "Dashboard",
+    "Keep",
     "RealTimeUpdater",
     "ShowContext",
     "Surroundings",
@@ -37,6 +38,7 @@ _HOMES = {
     "Board": "ops.drill",
     "Caller": "ops.place",
     "Dashboard": "spec",
+    "Keep": "ops.place",
     "RealTimeUpdater": "live",
     "ShowContext": "context",
     "Surroundings": "ops.server",

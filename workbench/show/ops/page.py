@@ -59,6 +59,7 @@ def fragments(
     opened: frozenset[int],
     now_us: int,
     faults: Sequence[str],
+    lab: bool,
 ) -> dict[str, str]:
     """Element id -> its inner HTML. `movers` are None while they are looked for; `opened` are the places whose data
     table somebody looks at.
@@ -83,7 +84,11 @@ def fragments(
         made[f"d-{place}"] = Markup("{}").format(chart.difference(words) if words else "")
         expr = chart.tile.queries[0].expr.replace("$window", f"{chart.tile.window_seconds}s")
         own = replace(choice, section=EXPLORE, expr=expr).query_string()
-        links = {"notebook": _download(choice, found, chart), "explore": "" if chart.tile.id == EXPLORE else own}
+        links = {
+            "notebook": _download(choice, found, chart),
+            "explore": "" if chart.tile.id == EXPLORE else own,
+            "lab": lab,
+        }
         made[f"under-{place}"] = parts.under(chart, place, table, links, words)
     return {name: str(html if isinstance(html, Markup) else Markup("{}").format(html)) for name, html in made.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -30,3 +31,7 @@ class Place:
     style_url: str
     icon_url: str
     scripts: tuple[str, ...]
+
+
+Keep = Callable[[str, bytes], str]
+"""Puts a notebook of that name (no suffix) where its person's JupyterLab finds it, and gives the address there."""

@@ -32,7 +32,7 @@ from workbench.show.assets import built_file, load_assets
 from workbench.show.ops.choice import parse_choice, sections_of
 from workbench.show.ops.drill import Board
 from workbench.show.ops.notebook import chart_notebook
-from workbench.show.ops.place import Caller, Place, Ways
+from workbench.show.ops.place import Caller, Keep, Place, Ways
 from workbench.show.ops.session import Session
 from workbench.show.page import render_page
 
@@ -57,13 +57,14 @@ _log = log.get("ops")
 class Surroundings:
     """What the server needs from the rest of the workbench.
 
-    `view_of` gives the rows that a caller may see and a name for them; `ways` where
-    the page leads him; `sessions_max` bounds the memory.
+    `view_of` gives the rows that a caller may see and a name for them, `ways` where the page leads him, `keep_of` how
+    his notebooks get into his JupyterLab (None where he may have none); `sessions_max` bounds the memory.
     """
 
     board: Board
     view_of: Callable[[Caller], tuple[View, Any]]
     ways: Callable[[Caller], Ways]
+    keep_of: Callable[[Caller], Keep | None]
     sessions_max: int
 
 
@@ -108,7 +109,14 @@ def _opened(around: Surroundings, document: Document | None) -> pn.Template:
     ways = around.ways(caller)
     assets = load_assets()
     place = Place(_own(assets.url("ops.css")), _own(assets.url("icon.svg")), _scripts())
-    return Session(around.board, lambda: around.view_of(caller), document, _pairs(request.arguments)).open(place, ways)
+    session = Session(
+        around.board,
+        lambda: around.view_of(caller),
+        document,
+        _pairs(request.arguments),
+        keep=around.keep_of(caller),
+    )
+    return session.open(place, ways)
 
 
 def _failure_page() -> str:

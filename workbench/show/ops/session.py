@@ -16,12 +16,14 @@ from bokeh.document import Document
 from bokeh.document.events import MessageSentEvent
 
 from workbench import log
+from workbench.show.filters import format_instant
 from workbench.show.ops.choice import Choice, apply, parse_choice
 from workbench.show.ops.drill import LIVE_SECONDS, Board
 from workbench.show.ops.figure import Figures
 from workbench.show.ops.measure import Measurement, Moved
+from workbench.show.ops.notebook import chart_notebook
 from workbench.show.ops.page import drill_environment, fragments, outline
-from workbench.show.ops.place import Place, Ways
+from workbench.show.ops.place import Keep, Place, Ways
 
 if TYPE_CHECKING:
     from workbench.store import View
@@ -38,9 +40,12 @@ class Session:
         rows: Callable[[], tuple[View, Any]],
         document: Document,
         query: Sequence[tuple[str, str]],
+        *,
+        keep: Keep | None = None,
     ) -> None:
         self._board = board
         self._rows = rows
+        self._keep = keep
         self._document = document
         self._choice, self._faults = parse_choice(board.dashboard, query)
         self._figures = Figures(board.places, self._brushed)
@@ -139,6 +144,7 @@ class Session:
             opened=self._opened,
             now_us=self._board.now_us(),
             faults=self._faults,
+            lab=self._keep is not None,
         )
         changed = {name: html for name, html in words.items() if self._sent.get(name) != html}
         self._sent.update(changed)
@@ -177,8 +183,27 @@ class Session:
             place = {deed["place"]} if 0 <= deed["place"] < self._board.places else set()
             self._opened = self._opened | place if deed.get("on") is True else self._opened - place
             self._send_words()
+        elif what == "notebook":
+            self._keep_notebook(deed.get("place"))
         else:
             self._act(deed)
+
+    def _keep_notebook(self, place: Any) -> None:
+        """Put a chart as a notebook into the person's JupyterLab, and tell the page where it is."""
+        charts = list(self._shown.charts.values()) if self._shown else []
+        if self._shown is None or self._keep is None or place not in range(len(charts)):
+            return
+        chart, now_us = charts[place], self._board.now_us()
+        name = f"{chart.tile.id}-{format_instant(now_us).replace(':', '').replace('-', '').replace('T', '-')}"
+        lake_version = self._shown.lake_version
+        try:
+            address = self._keep(
+                name, chart_notebook(chart.tile, self._shown.choice, chart.exprs, now_us, lake_version)
+            )
+        except OSError as error:
+            _log.warning("a notebook cannot be kept", why=str(error))
+            address = ""
+        self._send({"notebook": address})
 
     def _act(self, deed: Mapping[str, Any]) -> None:
         choice, faults = apply(self._board.dashboard, self._choice, deed, self._board.now_us())

@@ -8,6 +8,7 @@ interface Shown {
   moving?: boolean;
   simulated?: boolean;
   failed?: string;
+  notebook?: string;
 }
 
 interface BokehDocument {
@@ -62,6 +63,10 @@ function show(shown: Shown): void {
     one("#live-text").textContent = shown.failed;
     return;
   }
+  if (shown.notebook !== undefined) {
+    openNotebook(shown.notebook);
+    return;
+  }
   for (const [id, html] of Object.entries(shown.fragments ?? {})) {
     const place = document.getElementById(id);
     if (place) morph(place, html);
@@ -93,6 +98,17 @@ function tellLive(): void {
   one("#live-text").textContent = paused ? "Paused" : moving ? "Live" : "Fixed window";
   one("#live button").hidden = !moving;
   one("#live button").setAttribute("aria-pressed", String(paused));
+}
+
+/** A tab is opened with the click itself, as browsers let no answer open one; the answer says where it leads. */
+let tab: Window | null = null;
+
+function openNotebook(address: string): void {
+  if (!address) {
+    tab?.close();
+    say("The notebook cannot be kept; download it under Data and query.");
+  } else if (tab && !tab.closed) tab.location.href = address;
+  else location.href = address;
 }
 
 function deedOf(source: HTMLElement): Record<string, unknown> | undefined {
@@ -143,6 +159,9 @@ function onClick(event: MouseEvent): void {
     paused = !paused;
     send({ deed: "pause", on: paused });
     tellLive();
+  } else if (source.dataset.deed === "notebook") {
+    tab = window.open("about:blank");
+    send({ deed: "notebook", place: Number(source.dataset.place) });
   } else {
     const deed = deedOf(source);
     if (deed) act(deed);
