@@ -35,6 +35,7 @@ class Site:
     """A store, its drill-down and the proxy; `person` is who asks next, `rows` what he may see."""
 
     def __init__(self, settings: Settings, folder: Path, *, sessions_max: int = 8) -> None:
+        self.home = settings.home
         self.writer = open_writer(settings)
         self.started_us = time.time_ns() // 1_000_000_000 * 1_000_000
         fill(self.writer, self.started_us)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import nbformat
@@ -130,6 +131,20 @@ def test_a_notebook_holds_the_narrowed_query_and_pins_an_old_window(socket: http
     assert told["before_end"] == "2026-11-24T07:59:50"
     assert "<img" in told["exprs"][0]
     assert socket.get("/ops/notebook", params={"chart": "../x"}).status_code == 404
+
+
+def test_a_notebook_runs_and_finds_what_the_page_shows(
+    operations: Site, socket: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(operations.home))
+    answer = socket.get("/ops/notebook", params={"chart": "latency", "range": "1h"})
+    told: dict[str, Any] = {}
+    for cell in nbformat.reads(answer.text, as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, told)
+    assert set(told["means"].index) == {"/fast", "/slow", HOSTILE}
+    assert 0.5 < told["means"]["change"]["/slow"] < 1.5
+    assert abs(told["means"]["change"]["/fast"]) < 0.01
 
 
 def test_a_person_sees_his_rows_alone(operations: Site, socket: httpx.Client) -> None:
