@@ -53,7 +53,7 @@ class Site:
 
     def keep(self, name: str, notebook: bytes) -> str:
         self.kept[name] = notebook
-        return "/ops/notebook?chart=queues"
+        return "/ops/?section=users"
 
     def view_of(self, _: Caller) -> tuple[Any, Any]:
         matchers = parse_matchers(self.rows) if self.rows else ()
