@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import httpx
 import pyarrow as pa
@@ -155,6 +156,14 @@ def test_nothing_hidden_leaves_by_any_exit(asked_by):
     # The owner sees what was looked for, so it could have been found.
     assert "Full secret" in seen
     assert "987654" in seen
+
+
+def test_viewers_with_the_same_rows_share_one_evaluation(front):
+    def context_of(person: Person) -> object:
+        return front.context_of(SimpleNamespace(state=SimpleNamespace(person=person)))
+
+    assert context_of(VIEWER) is context_of(Person("user:9", "viewer"))
+    assert context_of(VIEWER) is not context_of(OWNER)
 
 
 def test_what_a_failing_rule_says_is_for_those_with_all_rows(front, asked_by):
