@@ -143,7 +143,7 @@ def test_a_password_of_the_server_is_used_and_never_told(settings, engine):
         from aiosmtpd.smtp import AuthResult
 
         seen.append((data.login, data.password))
-        return AuthResult(success=data.password == b"se cret")
+        return AuthResult(success=data.password == b"se cret", handled=False)
 
     queued(engine, b"Subject: x\r\n\r\nx")
     options = {

@@ -31,12 +31,10 @@ from workbench.report import (
     load_jobs,
     read_jobs,
     requeue_abandoned,
-    run_job,
     send_due,
     switch,
 )
 from workbench.serve import home, job_times
-from workbench.serve import jobs as process
 
 LOOK_SECONDS = 0.3
 
@@ -73,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         cause: Cause = "alone" if options.only else "manual"
         number = enqueue(engine, job, cause=cause, scheduled_us=now_us, now_us=now_us, requested_by="command line")
         assert number is not None
-        lock = process.take_lock(settings)
+        lock = job_times.take_lock(settings)
         try:
             ended = _wait(engine, number) if lock is None else _run_here(engine, settings, number)
         finally:
@@ -170,6 +168,8 @@ def _wait(engine: sa.Engine, number: int) -> Run:
 
 def _run_here(engine: sa.Engine, settings: Settings, number: int) -> Run:
     """Carry out all that waits, the jobs after ours too, and send the mails that came of it."""
+    from workbench.report import run_job  # takes a second to load, and is needed by no other command
+
     log.configure("jobs", level="WARNING", json=False)
     home.use_caches(settings)
     requeue_abandoned(engine)

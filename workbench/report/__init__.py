@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         switch,
     )
     from workbench.report.kept import Report, get_report, list_reports
-    from workbench.report.notebooks import board_notebooks, notebook_file
+    from workbench.report.notebooks import board_about, board_notebooks, notebook_file
     from workbench.report.provenance import FIGURES_TYPE, Provenance
     from workbench.report.publish.examine import examine, hand_in
     from workbench.report.publish.publications import (
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from workbench.report.publish.shelf import decide, undo
     from workbench.report.render import CONTENT_SECURITY_POLICY, render_html
     from workbench.report.run import run_report
-    from workbench.report.snapshot import board_about, render_snapshot
+    from workbench.report.snapshot import render_snapshot
     from workbench.report.snapshots import Snapshot, get_snapshot, list_snapshots, live_dir
     from workbench.report.tiles import Kpi, Live, daily_chart, facts, heading, kpis
 
@@ -65,7 +65,7 @@ _HOMES = {
     "Run": "jobs.runs",
     "Snapshot": "snapshots",
     "airflow": "jobs.export",
-    "board_about": "snapshot",
+    "board_about": "notebooks",
     "board_notebooks": "notebooks",
     "board_style": "board",
     "claim": "jobs.runs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from workbench.config import Settings
 from workbench.errors import ReportError
@@ -22,6 +23,18 @@ def notebooks(settings: Settings) -> dict[str, Path]:
 def board_notebooks(settings: Settings) -> dict[str, Path]:
     """Name -> notebook of every board: those that people published in the home, else those that we ship."""
     return _named((SHIPPED_BOARDS, settings.home / "dashboards"))
+
+
+def board_about(name: str, file: Path) -> dict[str, Any]:
+    """What a board says of itself in its metadata (`workbench`): title, description, whether it may be interactive."""
+    import nbformat
+
+    said = nbformat.read(file, as_version=4).metadata.get("workbench", {})
+    return {
+        "title": str(said.get("title", name.replace("_", " ").capitalize())),
+        "description": str(said.get("description", "")),
+        "interactive": said.get("interactive") is True,
+    }
 
 
 def notebook_file(name: str, settings: Settings) -> Path:

@@ -12,7 +12,7 @@ from workbench.errors import ReportError
 from workbench.report.board import board_html, live_numbers
 from workbench.report.execute import execute, turn
 from workbench.report.kernel import confined
-from workbench.report.notebooks import board_notebooks
+from workbench.report.notebooks import board_about, board_notebooks
 from workbench.report.provenance import Provenance, code_version, figures_of, sha256
 from workbench.report.run import own_parameters
 from workbench.report.snapshots import PAGE, Snapshot, drafted, get_snapshot, mark_failed, pinned, put_in_place
@@ -20,18 +20,6 @@ from workbench.store import Lake, attach
 
 MAX_PAGE_BYTES = 4 * 2**20
 """A page beyond this is not there in a second, on a phone least of all."""
-
-
-def board_about(name: str, file: Path) -> dict[str, Any]:
-    """What a board says of itself in its metadata (`workbench`): title, description, whether it may be interactive."""
-    import nbformat
-
-    said = nbformat.read(file, as_version=4).metadata.get("workbench", {})
-    return {
-        "title": str(said.get("title", name.replace("_", " ").capitalize())),
-        "description": str(said.get("description", "")),
-        "interactive": said.get("interactive") is True,
-    }
 
 
 def render_snapshot(

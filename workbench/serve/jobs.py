@@ -7,7 +7,7 @@ sends the mails that they left. `workbench jobs run` does the same for one run w
 
 from __future__ import annotations
 
-import fcntl
+import math
 import os
 import signal
 import subprocess
@@ -20,19 +20,23 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from workbench import log
-from workbench.config import Settings, ensure_private_dir
+from workbench.config import Settings
 from workbench.report import (
     Job,
     Run,
     claim,
+    disabled_jobs,
+    enqueue,
     get_run,
     give_up_examining,
     job_files,
+    last_runs,
     next_queued,
     read_jobs,
     requeue_abandoned,
     send_due,
 )
+from workbench.serve.job_times import take_lock
 from workbench.serve.process import child_main
 from workbench.serve.timetable import Timetable
 from workbench.store import state
@@ -44,6 +48,8 @@ GRACE_SECONDS = 30.0
 """How much longer than its time limit a run's process may live: it ends its kernel and writes down what there is."""
 
 EXAMINATION_SECONDS = 900.0
+FIRST_BOARDS_SECONDS = 45.0
+"""How long after the start boards that were never made are: pages and receivers have the machine first."""
 
 Clock = Callable[[], float]
 
@@ -77,17 +83,6 @@ def main() -> None:
         os.close(lock)
 
 
-def take_lock(settings: Settings) -> int | None:
-    """The descriptor that says that we run the jobs of this home; None while another process does."""
-    fd = os.open(ensure_private_dir(settings.state_dir) / "jobs.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    return fd
-
-
 class Runner:
     """The jobs of a home, their timetable, and the run that is under way."""
 
@@ -99,6 +94,7 @@ class Runner:
         self._jobs: dict[str, Job] = {}
         self._read: dict[Path, int] = {}
         self._reload_at = 0.0
+        self._first_boards_at = math.inf
         self._process: subprocess.Popen[bytes] | None = None
         self._run: Run | None = None
         self._publication: int | None = None
@@ -111,6 +107,7 @@ class Runner:
             logger.warning("runs of a killed process are begun anew", runs=left)
         self._reload()
         self._timetable.start(self._jobs)
+        self._first_boards_at = time.monotonic() + FIRST_BOARDS_SECONDS
 
     def stop(self) -> None:
         """End the run under way; it is begun anew at the next start."""
@@ -130,6 +127,9 @@ class Runner:
             self._reload()
             self._timetable.follow(self._jobs)
         self._timetable.tick()
+        if time.monotonic() >= self._first_boards_at:
+            self._first_boards_at = math.inf
+            self._begin_boards()
         if self._process is not None and not self._ended():
             return
         run = claim(self._engine, int(self._clock() * 1e6))
@@ -143,6 +143,13 @@ class Runner:
         elif (number := next_queued(self._engine)) is not None:
             self._publication = number
             self._begin("--publication", number, EXAMINATION_SECONDS)
+
+    def _begin_boards(self) -> None:
+        """Queue the boards that were never made: nobody should wait for their first quarter of an hour."""
+        off, known, now_us = disabled_jobs(self._engine), last_runs(self._engine), int(self._clock() * 1e6)
+        for job in self._jobs.values():
+            if job.kind == "board" and job.name not in off and job.name not in known:
+                enqueue(self._engine, job, cause="schedule", scheduled_us=now_us, now_us=now_us)
 
     def _reload(self) -> None:
         self._reload_at = time.monotonic() + RELOAD_SECONDS

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from workbench.config import Settings
 from workbench.errors import InputError, WorkbenchError
-from workbench.report import Publication, decide, get_publication, hand_in, publications, undo
+from workbench.report import Publication, decide, get_publication, publications, undo
 from workbench.serve.audit import Audit
 from workbench.serve.forms import read_form
 from workbench.serve.navigation import navigation
@@ -61,6 +61,8 @@ class PublishPages:
 
     async def take(self, request: Request) -> Response:
         """A notebook is handed in; it is examined by the process `jobs`."""
+        from workbench.report import hand_in  # loads what notebooks need, which most visits of these pages do not
+
         person: Person = request.state.person
         try:
             form = await read_form(request.receive)
