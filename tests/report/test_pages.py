@@ -154,3 +154,18 @@ def test_a_report_is_shown_to_those_whose_rows_contain_its_own(settings, reader:
     assert {number for number in (1, 2, 3) if f'href="/reports/{number}"' in page} == seen
     for path in ("", "/page", "/notebook"):
         assert {number for number in (1, 2, 3) if client.get(f"/reports/{number}{path}").status_code == 200} == seen
+
+
+def test_a_report_is_had_as_pdf_by_those_who_may_see_it(client, settings):
+    number = kept(settings, page="<html><body><main><h1>Body</h1></main></body></html>")
+    assert f'href="/reports/{number}/pdf"' in client.get(f"/reports/{number}").text
+    for _ in range(2):  # made, then kept
+        answer = client.get(f"/reports/{number}/pdf")
+        assert answer.headers["content-type"] == "application/pdf"
+        assert 'filename="daily_report-2026-11-20.pdf"' in answer.headers["content-disposition"]
+        assert answer.content.startswith(b"%PDF")
+    limited = Rows(parse_matchers('{domain="arts"}'), None, Condition(parse_matchers('{domain="arts"}')))
+    other = TestClient(as_viewer(Starlette(routes=report_routes(settings, lambda _: limited))))
+    assert other.get(f"/reports/{number}/pdf").status_code == 404
+    running = kept(settings, status="running", page=None)
+    assert client.get(f"/reports/{running}/pdf").status_code == 404
