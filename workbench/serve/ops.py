@@ -1,7 +1,7 @@
 """The process `ops`: Panel's server with the operators' drill-down, on a socket that only the front may enter.
 
-Loading Panel and Bokeh takes seconds, so that and a first measurement are done before the socket is there: who opens
-the page then waits for neither.
+Loading Panel and Bokeh takes seconds, so that is done before the socket is there, and a first measurement is begun: who
+opens the page waits for neither.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ async def _run(child: Child) -> None:
     following = threading.Thread(target=_follow, args=(view, stop), name="follow", daemon=True)
     following.start()
     bokeh, server = drill_server(around, loop)
-    await board.warm(view, ())
+    # In threads: whoever comes meanwhile gets the page, and its charts from the same measurement.
+    warming = asyncio.create_task(board.warm(view, ()))
     listening = unix_socket(socket_file)
     listening.setblocking(False)
     server.add_socket(listening)
@@ -97,6 +98,7 @@ async def _run(child: Child) -> None:
     try:
         await stop.wait()
     finally:
+        warming.cancel()
         idle.cancel()
         bokeh.stop()
         socket_file.unlink(missing_ok=True)

@@ -59,7 +59,7 @@ class Figures:
         self._times = Range1d(start=0, end=1)
         self._time_ticks = FixedTicker(ticks=[])
         self._crosshair = Marker(dimension="height", line_width=1, line_color="#74849a", line_dash="dotted")
-        self._alerts = ColumnDataSource({"start": [], "end": [], "colour": []})
+        self._alerts = ColumnDataSource({"start": [], "end": [], "begun": [], "colour": []})
         self._brushed = brushed
         self._places = [self._place(number) for number in range(count)]
 
@@ -75,6 +75,8 @@ class Figures:
         self._alerts.data = {
             "start": [max(alert.start_us, span.start_us) / 1e3 for alert in alerts],
             "end": [min(alert.end_us or end_us, end_us) / 1e3 for alert in alerts],
+            # One that was firing before has no mark where it began.
+            "begun": [alert.start_us / 1e3 if alert.start_us >= span.start_us else math.nan for alert in alerts],
             "colour": [ALERT_COLOURS.get(alert.severity, ALERT_COLOUR) for alert in alerts],
         }
         labels = time_axis(span)
@@ -103,7 +105,8 @@ class Figures:
             lod_factor=1,
         )
         lines, ghosts = (ColumnDataSource({"xs": [], "ys": [], "name": [], "colour": [], "dash": []}) for _ in "ab")
-        drawn.vstrip(x0="start", x1="end", source=self._alerts, fill_color="colour", fill_alpha=0.16, line_alpha=0)
+        drawn.vstrip(x0="start", x1="end", source=self._alerts, fill_color="colour", fill_alpha=0.08, line_alpha=0)
+        drawn.vspan(x="begun", source=self._alerts, line_color="colour", line_alpha=0.8, line_dash=[4, 3])
         drawn.multi_line(
             "xs", "ys", source=ghosts, line_color="colour", line_dash="dash", line_width=1.1, line_alpha=0.42
         )
