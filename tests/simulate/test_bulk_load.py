@@ -91,7 +91,7 @@ def test_killed_twice_it_is_all_there_once(settings: config.Settings, home: Any)
     for at_least in (1, 3):
         demo = start(environment)
         with hub.changed:
-            assert hub.changed.wait_for(lambda at_least=at_least: len(hub.loads) >= at_least, 60)
+            assert hub.changed.wait_for(lambda at_least=at_least: len(hub.loads) >= at_least, 180)
         demo.send_signal(signal.SIGKILL)
         demo.wait()
     demo = start(environment)
@@ -100,7 +100,7 @@ def test_killed_twice_it_is_all_there_once(settings: config.Settings, home: Any)
     pieces = len(plan.pieces())
     try:
         with hub.changed:
-            assert hub.changed.wait_for(lambda: max(hub.loads) == pieces, 60)
+            assert hub.changed.wait_for(lambda: max(hub.loads) == pieces, 180)
     finally:
         demo.terminate()
         assert demo.wait(30) == 0
