@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shutil
 import time
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +18,7 @@ import tornado.httpserver
 import tornado.ioloop
 import tornado.netutil
 import tornado.web
+from jupyter_core.utils import run_sync
 from jupyter_server.base.handlers import FileFindHandler
 from jupyterlab_server.themes_handler import ThemesHandler
 from traitlets.config import Config
@@ -161,6 +163,8 @@ class Boards(Voila):
         """Listen, say where, and serve until told to stop."""
         # Short: the sockets of the kernels lie there, and the path of a socket has about a hundred characters.
         self.connection_dir = str(ensure_private_dir(self.workbench.runtime_dir / "k"))
+        for left in self.workbench.runtime_dir.glob("b-????????"):  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         self.app = Application(**self.init_settings())
         self.app.add_handlers(".*$", self.init_handlers())
         sockets = tornado.netutil.bind_sockets(0, self.ip)
@@ -177,6 +181,11 @@ class Boards(Voila):
         finally:
             (self.workbench.runtime_dir / "boards.json").unlink(missing_ok=True)
             self.stop()
+
+    def stop(self) -> None:
+        """End every kernel; Voila's own way stumbles over sockets that vanish meanwhile."""
+        run_sync(self.kernel_manager.shutdown_all)(now=True)
+        shutil.rmtree(self.connection_dir, ignore_errors=True)
 
     async def tidy(self) -> None:
         """Take back what nobody uses, and end the kernels of it."""
