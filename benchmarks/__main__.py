@@ -6,10 +6,17 @@ import argparse
 import re
 from datetime import UTC, datetime
 
-from benchmarks import drill, idle, ingest, latency, page
+from benchmarks import boards, drill, idle, ingest, latency, page
 from benchmarks.machine import ROOT, describe
 
-ALL = {"ingest": ingest.run, "latency": latency.run, "idle": idle.run, "page": page.run, "drill": drill.run}
+ALL = {
+    "ingest": ingest.run,
+    "latency": latency.run,
+    "idle": idle.run,
+    "page": page.run,
+    "boards": boards.run,
+    "drill": drill.run,
+}
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
