@@ -109,7 +109,7 @@ def settings(token: str, folder: Path, own: config.Settings) -> Config:
         {
             "sock": "given",
             "base_url": "/lab/",
-            "default_url": f"/lab/tree/{START}",
+            "default_url": f"/lab/lab/tree/{START}",
             "jpserver_extensions": {"jupyterlab": True},
             "root_dir": str(folder),
             "open_browser": False,

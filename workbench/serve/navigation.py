@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from workbench.sandbox import available
 from workbench.serve import policy
 
 ENTRIES = (
     ("Live", "/live/overview", policy.VIEWERS),
     ("Boards", "/boards/", policy.VIEWERS),
     ("Operations", "/to/ops/", policy.DRILLERS),
+    ("Lab", "/to/lab/", policy.ANALYSTS),
     ("Reports", "/reports/", policy.VIEWERS),
     ("Jobs", "/jobs/", policy.OPERATORS),
     ("Publish", "/publish/", policy.ANALYSTS),
@@ -26,4 +28,8 @@ def navigation(request: Request) -> tuple[tuple[str, str], ...]:
 
 def entries(role: str, origin: str = "") -> tuple[tuple[str, str], ...]:
     """(name, address) of what a role may open; with `origin` before each, for the pages of the other origin."""
-    return tuple((name, origin + address) for name, address, roles in ENTRIES if role in roles)
+    return tuple((name, origin + address) for name, address, roles in ENTRIES if role in _open_to(name, roles))
+
+
+def _open_to(name: str, roles: frozenset[str]) -> frozenset[str]:
+    return policy.lab_roles(sandbox=not available()) if name == "Lab" else roles

@@ -67,6 +67,11 @@ MAIN = (
 )
 
 
+def lab_roles(*, sandbox: bool) -> frozenset[str]:
+    """Who may open JupyterLab."""
+    return ANALYSTS if sandbox else ADMINS
+
+
 def notebook_rules(*, sandbox: bool) -> tuple[Rule, ...]:
     """The notebook origin. Without a `sandbox`, JupyterLab is for admins only."""
     return (
@@ -75,8 +80,8 @@ def notebook_rules(*, sandbox: bool) -> tuple[Rule, ...]:
         Rule("/boards/", SESSION, VIEWERS, tree=True),
         Rule("/ops/", SESSION, DRILLERS, tree=True),
         Rule("/ops", READ, DRILLERS),
-        Rule("/lab/", ANY, ANALYSTS if sandbox else ADMINS, tree=True),
-        Rule("/lab", READ, ANALYSTS if sandbox else ADMINS),
+        Rule("/lab/", ANY, lab_roles(sandbox=sandbox), tree=True),
+        Rule("/lab", READ, lab_roles(sandbox=sandbox)),
     )
 
 

@@ -32,6 +32,7 @@ COOKIE = "workbench_"
 UNSENDABLE = (1004, 1005, 1006, 1015)  # RFC 6455, 7.4.1: what an end may note, and none may send
 CONNECT_SECONDS = 2.0
 RETRY_SECONDS = 1
+OPEN_SECONDS = 60  # of a websocket: a Jupyter server answers once the kernel behind it has started
 
 _log = log.get(__name__)
 
@@ -120,7 +121,7 @@ class Proxy:
             "compression": None,
             "max_size": None,
             "ping_interval": None,
-            "open_timeout": 10,
+            "open_timeout": OPEN_SECONDS,
             "proxy": None,
         }
         # The host in the address becomes the Host header, by which the upstream compares the Origin.
