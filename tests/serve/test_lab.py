@@ -162,6 +162,8 @@ def test_the_page_loads_and_nothing_reaches_out(lab):
     data = json.loads(page.text.split('id="jupyter-config-data" type="application/json">')[1].split("</script>")[0])
     assert data["news"] == {"disabled": True}
     assert data["terminalsAvailable"] is False
+    assert data["token"] == "", "the page does not tell the server's secret"
+    assert lab.token not in page.text
     assert "@jupyterlab/extensionmanager-extension" in data["disabledExtensions"]
     assert lab.ask("GET", "/lab/api/terminals").status_code == 404
     assert lab.ask("POST", "/lab/api/terminals").status_code in {403, 404}

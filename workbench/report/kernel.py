@@ -86,6 +86,7 @@ def confined(settings: Settings, rows: str = "{}") -> Iterator[None]:
             yield
         finally:
             _run.make = None
+    broker.folder.rmdir()
 
 
 def _owner(rows: str) -> str:

@@ -26,7 +26,7 @@ from workbench.serve.people import Person
 from workbench.serve.rows import RowsViews
 from workbench.store import Follower, View, open_view, state
 
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 1.5
 REMEMBERED_SECONDS = 0.9
 VERSIONS_MAX = 4
 """Named lake versions that are kept open at once, for sandboxes that do not see the lake."""

@@ -99,6 +99,8 @@ def main() -> None:
     _prepare(options.folder)
     server = SocketServer.instance(config=settings(token, options.folder, config.load()))
     server.initialize(argv=[], find_extensions=False)
+    # JupyterLab's page would hold it; the proxy sends it, a browser never.
+    server.web_app.settings["page_config_data"]["token"] = ""
     server.start()
 
 
