@@ -5,6 +5,7 @@ from __future__ import annotations
 import nbformat
 import pytest
 import yaml
+from conftest import need
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ from workbench.report import (
 )
 from workbench.report.publish.checks import foreign_paths
 from workbench.report.publish.secrets import looks_random, secrets_in
+from workbench.sandbox import available
 from workbench.serve.people import create_owner
 from workbench.serve.users import add_user, disable
 from workbench.store import state
@@ -34,6 +36,7 @@ SHOW = 'print("shown to all")'
 
 @pytest.fixture
 def engine(home):
+    need(not available(), "sandboxes: bubblewrap and user namespaces")
     made = state.engine(home)
     create_owner(made)
     add_user(made, "ana", "analyst")

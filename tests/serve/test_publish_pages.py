@@ -6,11 +6,13 @@ import html
 import re
 
 import pytest
+from conftest import need
 from report.conftest import measure, notebook
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from workbench.report import examine, job_files, next_queued, publications, read_jobs
+from workbench.sandbox import available
 from workbench.serve.home import make_home
 from workbench.serve.job_pages import job_routes
 from workbench.serve.people import Person, create_owner
@@ -45,6 +47,7 @@ def pages(settings, engine):
 
 @pytest.fixture
 def ana(settings, engine, pages):
+    need(not available(), "sandboxes: bubblewrap and user namespaces")
     person = Person(f"user:{add_user(engine, 'ana', 'analyst')}", "analyst", "ana")
     measure(settings, [1.0, 2.0])
     file = notebook(settings, "costs", 'print("<script>costs</script>")')
