@@ -101,3 +101,13 @@ def test_a_link_out_of_the_folder_is_no_board(home, tmp_path):
     outside = board(home, "inside", "1").rename(tmp_path / "outside.ipynb")
     (home.home / "dashboards" / "inside.ipynb").symlink_to(outside)
     assert "inside" not in board_notebooks(home)
+
+
+def test_the_executive_board_stands_although_there_is_hardly_any_data(home):
+    made = render_snapshot("executive", settings=home)
+    assert made.interactive
+    page = made.page.read_text()
+    assert "There is no platform data yet." in page
+    assert "no goal set" in page
+    assert "Traceback" not in page
+    assert len(made.live) >= 5
