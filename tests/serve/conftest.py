@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
+import argon2
 import httpx
 import pytest
 import sqlalchemy as sa
+from conftest import need
 from starlette.responses import JSONResponse
 
-from workbench.serve import people, policy
+from workbench.serve import passwords, people, policy
 from workbench.serve.gate import Address, Gate
 from workbench.serve.origins import local_origins
 from workbench.serve.signin import SignIn
 from workbench.store import state
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PORT = 8765
 HOST = f"127.0.0.1:{PORT}"
 ORIGIN = f"http://{HOST}"
@@ -92,6 +96,13 @@ class Guarded:
 
 
 @pytest.fixture
+def light_hashing(monkeypatch):
+    """Passwords hashed with a thousandth of the work; what the real work is, one test says."""
+    monkeypatch.setattr(passwords, "_hasher", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    passwords._nobodys.cache_clear()
+
+
+@pytest.fixture
 def engine(settings):
     made = state.engine(settings)
     yield made
@@ -105,3 +116,20 @@ def guarded(tmp_path_factory):
     made = state.engine(config.load(tmp_path_factory.mktemp("gate") / "home", environ={}))
     yield Guarded(made)
     made.dispose()
+
+
+@pytest.fixture
+def page():
+    """A page of a real browser; `faults` lists what its console complained about."""
+    need(CHROMIUM, "a Chromium is needed to look at the page")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        faults: list[str] = []
+        opened = launched.new_page()
+        opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        opened.on("pageerror", lambda error: faults.append(str(error)))
+        opened.faults = faults
+        yield opened
+        launched.close()

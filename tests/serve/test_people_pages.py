@@ -15,6 +15,7 @@ from workbench.serve.rows import rows_of
 
 from .conftest import ORIGIN, PORT, Guarded
 
+pytestmark = pytest.mark.usefixtures("light_hashing")
 GOOD = "seven lamps under water"
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import threading
 
 import pytest
 import uvicorn
-from conftest import need
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
@@ -21,7 +19,6 @@ from workbench.serve.signin import SignIn
 
 PAGE = """<!doctype html><title>In</title><link rel="icon" href="data:,"><h1>In</h1>
 <form method="post" action="/signout"><button>Out</button></form>"""
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -49,22 +46,6 @@ def site(engine):
     yield f"http://127.0.0.1:{port}", seen
     server.should_exit = True
     thread.join(timeout=30)
-
-
-@pytest.fixture
-def page():
-    need(CHROMIUM, "a Chromium is needed to look at the page")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        faults: list[str] = []
-        opened = launched.new_page()
-        opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        opened.on("pageerror", lambda error: faults.append(str(error)))
-        opened.faults = faults
-        yield opened
-        launched.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from workbench.serve.people import Arrival
 from workbench.store import state
 
 GOOD = "seven lamps under water"
+pytestmark = pytest.mark.usefixtures("light_hashing")
 BY_PASSWORD = Arrival("password", "Browser/1", "127.0.0.1")
 
 
@@ -65,6 +66,12 @@ def test_no_password_is_stored_and_equal_ones_differ(engine, anna):
         stored = [row.password for row in connection.execute(sa.select(state.users)) if row.password]
     assert all(text.startswith("$argon2id$") and GOOD not in text for text in stored)
     assert len(set(stored)) == 2
+
+
+def test_the_work_of_a_guess(monkeypatch):
+    monkeypatch.undo()
+    hasher = passwords._hasher
+    assert (hasher.type.name, hasher.memory_cost, hasher.time_cost) == ("ID", 64 * 1024, 3)
 
 
 def test_a_new_password_ends_other_sessions(engine, anna):

@@ -17,7 +17,7 @@ import pytest
 import trustme
 from conftest import need
 
-from .conftest import Workbench, free_port
+from .conftest import Workbench, free_port, wait_for
 
 EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 OTLP = {"Content-Type": "application/x-protobuf"}
@@ -48,12 +48,12 @@ def reached(outer: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
-        made = Workbench(folder / "home").up(
-            "--no-demo", "--bind", "0.0.0.0", "--port", str(port), "--public-url", f"https://{outer}:{port}",
-            "--tls-cert", str(folder / "cert.pem"), "--tls-key", str(folder / "key.pem"),
-        )  # fmt: skip
+        made = Workbench(folder / "home")
         try:
-            yield made
+            yield made.up(
+                "--no-demo", "--bind", "0.0.0.0", "--port", str(port), "--public-url", f"https://{outer}:{port}",
+                "--tls-cert", str(folder / "cert.pem"), "--tls-key", str(folder / "key.pem"),
+            )  # fmt: skip
         finally:
             made.down()
 
@@ -76,6 +76,31 @@ def test_people_come_in_over_tls_and_stay_on_it(reached: Workbench, outer: str):
         assert 'class="qr"' in browser.post("/people/me/link", headers=own).text
         for origin in (status["url"].replace("https", "http"), status["notebook_url"], "https://evil.example"):
             assert browser.post("/people/me/link", headers={"Origin": origin}).status_code == 403
+
+
+def test_a_user_is_invited_comes_in_and_is_shut_out_while_it_runs(reached: Workbench):
+    link = reached.command("user", "add", "anna", "--role", "viewer").stdout.strip()
+    address, _, secret = link.partition("/signin#")
+    assert address == reached.status()["url"]
+    trust = ssl.create_default_context()
+    with httpx.Client(base_url=address, verify=trust, trust_env=False, headers={"Origin": address}) as anna:
+        assert anna.post("/signin", data={"link": secret}).headers["location"] == "/people/me?welcome"
+        words = "seven lamps under water"
+        assert anna.post("/people/me/password", data={"password": words, "again": words}).status_code == 200
+        anna.cookies.clear()
+        assert anna.post("/signin", data={"name": "anna", "password": words}).status_code == 303
+        assert anna.get("/people/me").status_code == 200
+        assert anna.get("/people/").status_code == 403
+        reached.command("user", "role", "anna", "--role", "admin")
+        wait_for(lambda: anna.get("/people/").status_code == 200, "the new role is felt")
+        reached.command("user", "disable", "anna")
+        wait_for(lambda: anna.get("/people/me").status_code == 401, "the end of the session is felt")
+    question = "SELECT actor, action, target FROM audit ORDER BY time"
+    rows = reached.command("query", "--sql", question, "--format", "csv").stdout.splitlines()[1:]
+    kept = [tuple(row.split(",")) for row in rows if row.endswith(",anna")]
+    assert [action for _, action, _ in kept] == ["user.add", "user.password", "user.role", "user.disable"]
+    assert kept[0][0].startswith("command line")
+    assert kept[1][0].startswith("user:")
 
 
 def test_nothing_answers_there_without_tls(reached: Workbench):

@@ -116,6 +116,7 @@ def use_link(engine: sa.Engine, secret: str, *, arrival: Arrival = Arrival(), cl
 def open_session(connection: sa.Connection, user_id: int, arrival: Arrival, now_us: int) -> str:
     """The secret of a new session for somebody who has just proved who he is."""
     session = secrets.token_urlsafe(32)
+    connection.execute(state.sessions.delete().where(state.sessions.c.expires_us < now_us))
     connection.execute(
         state.sessions.insert().values(
             digest=digest(session),
