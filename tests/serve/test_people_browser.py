@@ -22,6 +22,8 @@ from workbench.serve.people_pages import people_routes
 from workbench.serve.signin import SignIn
 from workbench.show import build
 
+from .test_up import wait_for
+
 pytestmark = pytest.mark.usefixtures("light_hashing")
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 GOOD = "seven lamps under water"
@@ -95,7 +97,7 @@ def test_a_phone_without_scripts_is_enough_from_the_invite_to_the_password(site,
     guest.get_by_text("by password").wait_for()
     admin.goto(f"{site}/people/")
     admin.get_by_role("button", name="Disable kim").click()
-    assert guest.goto(f"{site}/people/me").status == 401
+    wait_for(lambda: guest.goto(f"{site}/people/me").status == 401, "the end of the session is felt")
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390), ("light", 320)])
