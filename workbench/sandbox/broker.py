@@ -12,6 +12,8 @@ import socketserver
 import sys
 import threading
 import time
+import uuid
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -28,7 +30,7 @@ from workbench.config import Settings, ensure_private_dir
 from workbench.errors import Busy, InputError, QueryLimit, TooLarge, WorkbenchError
 from workbench.query import prometheus_response
 from workbench.schema import KINDS
-from workbench.store import RemoteWriter, View, series_batch
+from workbench.store import RemoteWriter, SeriesRegistry, View, series_batch
 
 SOCKET = "broker.sock"
 MAX_BODY_BYTES = 16 * 2**20
@@ -98,6 +100,8 @@ class _Answers:
         self._turn = threading.BoundedSemaphore(AT_ONCE)
         self._sealing = threading.Lock()
         self._sealed = (float("-inf"), "")
+        # Which registry a client has read from: after another limit of rows it is another one.
+        self._books: weakref.WeakKeyDictionary[SeriesRegistry, str] = weakref.WeakKeyDictionary()
 
     def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, str, Iterator[bytes]]:
         """Status, media type and the parts of the body. Raises WorkbenchError, also while they are made."""
@@ -136,7 +140,7 @@ class _Answers:
             "lake_version": view.lake_version,
             "latest_us": view.latest_us,
             "time_us": view.version_time_us,
-            "book": f"{id(self)}-{id(registry)}",
+            "book": self._books.setdefault(registry, uuid.uuid4().hex),
             "generation": registry.generation,
         }
         yield json.dumps(state).encode()

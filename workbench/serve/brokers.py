@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from workbench.config import Settings, ensure_private_dir
 from workbench.errors import Forbidden, WorkbenchError
-from workbench.query import limited
+from workbench.query import Matchers, limited
 from workbench.sandbox import Broker
 from workbench.serve.control import serve_control
 from workbench.serve.people import Person
@@ -54,6 +54,8 @@ class Brokers:
         self._engine = engine
         self._made: dict[str, Broker] = {}
         self._pinned = functools.lru_cache(VERSIONS_MAX)(self._open_version)
+        # Kept: a limited view learns the names of what it shows.
+        self._pinned_limited = functools.lru_cache(4 * VERSIONS_MAX)(self._limit_version)
         self._roles: dict[str, tuple[float, str]] = {}
 
     async def listen(self) -> asyncio.Server:
@@ -80,10 +82,13 @@ class Brokers:
 
     def _view(self, person: str, version: str) -> View:
         rows = self._rows.of(self._person(person))
-        return limited(self._pinned(version), rows.matchers) if version else rows.view
+        return self._pinned_limited(version, rows.matchers) if version else rows.view
 
     def _open_version(self, version: str) -> Follower:
         return open_view(self._settings, version=version)
+
+    def _limit_version(self, version: str, matchers: Matchers) -> View:
+        return limited(self._pinned(version), matchers)
 
     def _person(self, person: str) -> Person:
         """The person as the state has him. Raises Forbidden if he may not come in any longer."""
