@@ -26,7 +26,15 @@ BATCH = "application/cloudevents-batch+json"
 MOMENTS = {"events": ("received", RECEIVED_AFTER_US), "usage": ("time", 0)}
 """The column by which a row has happened, and how much later than that it says. Bills come as their cell begins."""
 
+TIMEOUT_SECONDS = 3.0
+"""What was not taken is made again, and a demo that waits for a hub that is just ending could not end with it."""
+
 _LOG = log.get(__name__)
+
+
+def hub_writer(settings: Settings) -> RemoteWriter:
+    """The running hub's writer, asked with little patience."""
+    return RemoteWriter(settings, timeout_seconds=TIMEOUT_SECONDS)
 
 
 class LiveRows:
@@ -37,13 +45,15 @@ class LiveRows:
         settings: Settings,
         platform: Platform,
         since_us: int,
-        open_writer: Callable[[Settings], Any] = RemoteWriter,
+        open_writer: Callable[[Settings], Any] = hub_writer,
     ) -> None:
         self.sent_us = since_us
         self._settings = settings
         self._platform = platform
         self._open_writer = open_writer
-        self._door = HttpDoor(lambda: ingest_address(settings), path="/events", media_type=BATCH)
+        self._door = HttpDoor(
+            lambda: ingest_address(settings), timeout_seconds=TIMEOUT_SECONDS, path="/events", media_type=BATCH
+        )
         self._cells: dict[int, Tables] = {}
         self._fault = ""
 
