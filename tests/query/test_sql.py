@@ -14,7 +14,7 @@ import pytest
 import workbench
 from workbench import config
 from workbench.errors import InputError, QueryError, QueryLimit, QuerySyntaxError, VersionGone
-from workbench.query import pointed_at, sql, sql_response
+from workbench.query import limited, parse_matchers, pointed_at, sql, sql_response
 from workbench.schema import KINDS
 from workbench.store import Identity, open_view, open_writer
 
@@ -328,3 +328,17 @@ def test_a_statement_leaves_no_thread_behind(view):
     while {t.name for t in threading.enumerate()} - before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not {thread.name for thread in threading.enumerate()} - before
+
+
+def test_of_a_limited_view_only_its_rows_are_there(view):
+    seen = limited(view, parse_matchers('{code="2"}'))
+    assert ask(seen, "SELECT DISTINCT labels['code'] FROM measurements") == [("2",)]
+    assert ask(seen, "SELECT metric, series FROM metrics") == [("http_requests_total", 1)]
+    assert ask(seen, "SELECT count(*), count(DISTINCT series) FROM samples") == [(301, 1)]
+    assert ask(seen, "SELECT count(*) FROM series") == [(1,)]
+    for table in ("usage", "events", "audit", "alerts"):
+        assert ask(seen, f"SELECT count(*) FROM {table}") == [(0,)]
+    for text in ("SELECT count(*) FROM measurements WHERE metric = 'queue_wait_seconds'",
+                 "SELECT count(*) FROM measurements WHERE labels['code'] = '5'",
+                 "SELECT count(*) FROM measurements WHERE metric <> 'http_requests_total'"):  # fmt: skip
+        assert ask(seen, text) == [(0,)]
