@@ -6,7 +6,7 @@ import argparse
 import re
 from datetime import UTC, datetime
 
-from benchmarks import boards, drill, idle, ingest, latency, page
+from benchmarks import boards, drill, idle, ingest, lab, latency, page
 from benchmarks.machine import ROOT, describe
 
 ALL = {
@@ -16,6 +16,7 @@ ALL = {
     "page": page.run,
     "boards": boards.run,
     "drill": drill.run,
+    "lab": lab.run,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
