@@ -31,14 +31,14 @@ def run() -> str:
         [
             "## JupyterLab, and many tabs",
             "",
-            "From navigation on the main address, through the entrance of the second one, to a notebook whose kernel is",
-            "ready; headless Chromium on the same two cores.",
+            "From navigation on the main address, through the entrance of the second one, to a notebook whose kernel",
+            "has answered; headless Chromium on the same two cores.",
             "",
             "| what | median | highest | n |",
             "|---|---|---|---|",
             *rows,
             "",
-            f"{TABS} tabs of the overview in one browser: {live} of them moved within {WATCH_SECONDS} s of being looked at.",
+            f"{TABS} tabs of the overview in one browser: {live} of them moved within {WATCH_SECONDS} s of being seen.",
         ]
     )
 
