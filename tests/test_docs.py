@@ -216,11 +216,11 @@ def test_the_key_of_samples_is_that_of_the_contracts():
 
 def test_the_fields_of_status_are_those_of_the_contracts():
     up = __import__("workbench.serve.up", fromlist=["Supervisor"])
-    children = __import__("workbench.serve.children", fromlist=["Child"])
+    children = __import__("workbench.serve.running.children", fromlist=["Child"])
     (cell,) = [row[1] for row in rows(CONTRACTS) if row[0].startswith("workbench status")]
     fields = re.findall(r"`?(\w+)(?:\[\])?`?(?:, | \(|\)|$)", cell)
     assert {"state", "lake_version", "processes", "rss_bytes"} <= set(fields)
-    reach = __import__("workbench.serve.reach", fromlist=["addresses"])
+    reach = __import__("workbench.serve.access.reach", fromlist=["addresses"])
     source = "".join(map(inspect.getsource, (up.Supervisor, children.Child, reach.addresses)))
     for name in fields:
         assert f'"{name}"' in source, name

@@ -19,7 +19,7 @@ from conftest import ROOT
 from workbench import cli
 from workbench.cli.answers import write_answer
 from workbench.query import Result
-from workbench.serve import people
+from workbench.serve.identity import people
 from workbench.store import state
 
 COMMANDS = ("up", "open", "import", "query", "report", "rules", "status", "doctor", "token")

@@ -9,8 +9,10 @@ import pytest
 from conftest import ROOT
 
 from workbench.cli import build_parser
-from workbench.serve import gate, home, people, policy, ports, signin
+from workbench.serve.access import gate, policy
+from workbench.serve.identity import people, signin
 from workbench.serve.process import port_numbers
+from workbench.serve.running import home, ports
 
 CLI = (ROOT / "docs" / "cli.md").read_text()
 SERVE = (ROOT / "docs" / "serve.md").read_text()

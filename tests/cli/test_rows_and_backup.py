@@ -9,7 +9,7 @@ import pytest
 from workbench import cli, config
 from workbench.cli.parser import IMPORTED
 from workbench.ingest.files.load import IMPORTED as KINDS
-from workbench.serve import home
+from workbench.serve.running import home
 from workbench.store import open_view
 
 

@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 from workbench import config
 from workbench.query import Condition, parse_matchers
 from workbench.report import CONTENT_SECURITY_POLICY, Provenance
-from workbench.serve.people import Person
-from workbench.serve.policy import MAIN, allowed, notebook_rules
-from workbench.serve.report_pages import report_files, report_routes
-from workbench.serve.rows import Rows
+from workbench.serve.access.policy import MAIN, allowed, notebook_rules
+from workbench.serve.access.rows import Rows
+from workbench.serve.identity.people import Person
+from workbench.serve.pages.report_pages import report_files, report_routes
 from workbench.store import state
 
 ALL = Rows((), None, Condition(()))

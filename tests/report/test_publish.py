@@ -27,8 +27,8 @@ from workbench.report import (
 from workbench.report.publish.checks import foreign_paths
 from workbench.report.publish.secrets import looks_random, secrets_in
 from workbench.sandbox import available
-from workbench.serve.people import create_owner
-from workbench.serve.users import add_user, disable
+from workbench.serve.identity.people import create_owner
+from workbench.serve.identity.users import add_user, disable
 from workbench.store import state
 
 SHOW = 'print("shown to all")'

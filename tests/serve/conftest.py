@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from conftest import need
 from starlette.responses import JSONResponse
 
-from workbench.serve import passwords, people, policy
-from workbench.serve.gate import Address, Gate
-from workbench.serve.origins import local_origins
-from workbench.serve.signin import SignIn
+from workbench.serve.access import policy
+from workbench.serve.access.gate import Address, Gate
+from workbench.serve.access.origins import local_origins
+from workbench.serve.identity import passwords, people
+from workbench.serve.identity.signin import SignIn
 from workbench.store import state
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

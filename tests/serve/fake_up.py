@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from workbench.serve import local_http
-from workbench.serve.children import Spec
+from workbench.serve.running import local_http
+from workbench.serve.running.children import Spec
 from workbench.serve.up import up
 
 FLAGS = {"front.port": 0, "front.notebook_port": 0, "ingest.port": 0, "ingest.grpc_port": 0, "front.browser": False}

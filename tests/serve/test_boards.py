@@ -25,7 +25,7 @@ from websockets.sync.client import connect
 
 from workbench import config
 from workbench.sandbox import available
-from workbench.serve.rows import set_rows
+from workbench.serve.access.rows import set_rows
 from workbench.store import state
 
 SECRET = "this_is_the_source"

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from workbench.serve.bounded_http import HEAD_BYTES, bounded_protocol
+from workbench.serve.running.bounded_http import HEAD_BYTES, bounded_protocol
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from workbench.serve import children, local_http
-from workbench.serve.children import Child, Children, Spec
+from workbench.serve.running import children, local_http
+from workbench.serve.running.children import Child, Children, Spec
 
 
 def test_the_output_of_a_process_is_cut_and_nothing_of_it_lost(tmp_path, monkeypatch):

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from workbench import config
 from workbench.errors import Forbidden, SignInRequired
 from workbench.ingest import Caller, Knock
-from workbench.serve import people
-from workbench.serve.bounded_http import bounded_protocol
-from workbench.serve.doors import MachineDoors
-from workbench.serve.sockets import UNKNOWABLE, Owner, socket_owner
+from workbench.serve.access.doors import MachineDoors
+from workbench.serve.access.sockets import UNKNOWABLE, Owner, socket_owner
+from workbench.serve.identity import people
+from workbench.serve.running.bounded_http import bounded_protocol
 
 PORT, GRPC_PORT = 4318, 4317
 OWN_UID = os.getuid()
@@ -303,7 +303,7 @@ def test_addresses_of_the_table_are_read(number, port):
     import ipaddress
     import struct
 
-    from workbench.serve.sockets import _address
+    from workbench.serve.access.sockets import _address
 
     packed = struct.pack(">I", number)
     text = f"{struct.unpack('=I', packed)[0]:08X}:{port:04X}"

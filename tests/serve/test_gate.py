@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.serve import people, policy
+from workbench.serve.access import policy
+from workbench.serve.identity import people
 
 from .conftest import HOST, ORIGIN, PORT
 

@@ -10,7 +10,7 @@ import pytest
 from workbench import config
 from workbench.config import ensure_private_dir
 from workbench.errors import ConfigError
-from workbench.serve import home
+from workbench.serve.running import home
 
 
 def load(settings):

@@ -12,9 +12,10 @@ from starlette.testclient import TestClient
 
 from workbench.report import claim, disabled_jobs, enqueue, job_files, last_runs, list_runs, read_jobs
 from workbench.report.jobs.runs import fail, finish
-from workbench.serve import people, policy
-from workbench.serve.home import make_home
-from workbench.serve.job_pages import job_routes
+from workbench.serve.access import policy
+from workbench.serve.identity import people
+from workbench.serve.pages.job_pages import job_routes
+from workbench.serve.running.home import make_home
 
 NOW_US = 1_795_500_000_000_000
 JOB = """

@@ -12,10 +12,10 @@ from starlette.testclient import TestClient
 from workbench.report import claim, enqueue, hand_in, job_files, read_jobs
 from workbench.report.jobs.runs import fail
 from workbench.report.publish.publications import move
-from workbench.serve.home import make_home
-from workbench.serve.job_pages import job_routes
-from workbench.serve.people import Person, create_owner
-from workbench.serve.publish_pages import PublishPages
+from workbench.serve.identity.people import Person, create_owner
+from workbench.serve.pages.job_pages import job_routes
+from workbench.serve.pages.publish_pages import PublishPages
+from workbench.serve.running.home import make_home
 from workbench.show import build
 from workbench.show.assets import static_file
 

@@ -19,8 +19,8 @@ from report.mailbox import Mailbox, mail_server
 
 from workbench import config
 from workbench.report import Job, enqueue, get_run, job_files, last_runs, list_reports, list_runs, read_jobs
-from workbench.serve import home
-from workbench.serve.job_times import next_times
+from workbench.serve.pages.job_times import next_times
+from workbench.serve.running import home
 from workbench.store import state
 
 

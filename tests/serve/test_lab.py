@@ -24,10 +24,10 @@ from websockets.sync.client import unix_connect
 from workbench import config
 from workbench.query import parse_matchers
 from workbench.sandbox import available
-from workbench.serve.brokers import Brokers
-from workbench.serve.people import create_owner
-from workbench.serve.rows import RowsViews, remove_rows, set_rows
-from workbench.serve.users import add_user
+from workbench.serve.access.rows import RowsViews, remove_rows, set_rows
+from workbench.serve.identity.people import create_owner
+from workbench.serve.identity.users import add_user
+from workbench.serve.sessions.brokers import Brokers
 from workbench.store import open_view, state
 
 MEMORY_BYTES = 500 * 2**20

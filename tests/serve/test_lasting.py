@@ -13,11 +13,12 @@ import sqlalchemy as sa
 import uvicorn
 from starlette.responses import PlainTextResponse, StreamingResponse
 
-from workbench.serve import people, policy
-from workbench.serve.gate import Address, Gate
-from workbench.serve.lasting import Lasting
-from workbench.serve.origins import local_origins
-from workbench.serve.signin import SignIn
+from workbench.serve.access import policy
+from workbench.serve.access.gate import Address, Gate
+from workbench.serve.access.lasting import Lasting
+from workbench.serve.access.origins import local_origins
+from workbench.serve.identity import people
+from workbench.serve.identity.signin import SignIn
 from workbench.store import state
 
 

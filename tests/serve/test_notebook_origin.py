@@ -22,16 +22,17 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route, WebSocketRoute
 from websockets.sync.client import connect
 
-from workbench.serve import people, policy
-from workbench.serve.control import ask_to_start, control_socket, serve_control
-from workbench.serve.entrance import Entrance, to_route
-from workbench.serve.gate import Address, Gate
-from workbench.serve.listen import Listener, listen, unix_socket
-from workbench.serve.notebooks import OPEN_TREES, NotebookSite, content_policy
-from workbench.serve.on_demand import Upstream, spec
-from workbench.serve.origins import local_origins
-from workbench.serve.proxy import Proxy
-from workbench.serve.signin import SignIn
+from workbench.serve.access import policy
+from workbench.serve.access.entrance import Entrance, to_route
+from workbench.serve.access.gate import Address, Gate
+from workbench.serve.access.origins import local_origins
+from workbench.serve.identity import people
+from workbench.serve.identity.signin import SignIn
+from workbench.serve.pages.notebooks import OPEN_TREES, NotebookSite, content_policy
+from workbench.serve.running.control import ask_to_start, control_socket, serve_control
+from workbench.serve.running.listen import Listener, listen, unix_socket
+from workbench.serve.running.on_demand import Upstream, spec
+from workbench.serve.running.proxy import Proxy
 from workbench.store import state
 
 # Written down by hand, from the contracts: which roles may use which tree, and with which methods.

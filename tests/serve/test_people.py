@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from workbench.errors import InputError, SignInRequired
-from workbench.serve import people
+from workbench.serve.identity import people
 from workbench.store import state
 
 

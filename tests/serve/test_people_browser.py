@@ -14,12 +14,13 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from workbench.errors import ConfigError
-from workbench.serve import people, policy, users
-from workbench.serve.gate import Address, Gate
-from workbench.serve.origins import local_origins
-from workbench.serve.people import Resolver
-from workbench.serve.people_pages import people_routes
-from workbench.serve.signin import SignIn
+from workbench.serve.access import policy
+from workbench.serve.access.gate import Address, Gate
+from workbench.serve.access.origins import local_origins
+from workbench.serve.identity import people, users
+from workbench.serve.identity.people import Resolver
+from workbench.serve.identity.signin import SignIn
+from workbench.serve.pages.people_pages import people_routes
 from workbench.show import build
 
 from .test_up import wait_for

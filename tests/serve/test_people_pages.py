@@ -8,10 +8,10 @@ import re
 import pytest
 from starlette.applications import Starlette
 
-from workbench.serve import people, users
-from workbench.serve.origins import local_origins
-from workbench.serve.people_pages import device, people_routes
-from workbench.serve.rows import rows_of
+from workbench.serve.access.origins import local_origins
+from workbench.serve.access.rows import rows_of
+from workbench.serve.identity import people, users
+from workbench.serve.pages.people_pages import device, people_routes
 
 from .conftest import ORIGIN, PORT, Guarded
 

@@ -9,8 +9,8 @@ import pytest
 
 from workbench import config
 from workbench.errors import ConfigError, PortTaken
-from workbench.serve import ports
 from workbench.serve.process import port_numbers
+from workbench.serve.running import ports
 
 
 @pytest.fixture

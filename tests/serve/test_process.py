@@ -10,8 +10,8 @@ import sys
 
 from conftest import ROOT
 
-from workbench.serve import home
 from workbench.serve.process import child_main, port_numbers
+from workbench.serve.running import home
 
 TELL = """
 import json, signal

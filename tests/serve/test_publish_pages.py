@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 
 from workbench.report import examine, job_files, next_queued, publications, read_jobs
 from workbench.sandbox import available
-from workbench.serve.home import make_home
-from workbench.serve.job_pages import job_routes
-from workbench.serve.people import Person, create_owner
-from workbench.serve.publish_pages import PublishPages, own_notebooks
-from workbench.serve.users import add_user
+from workbench.serve.identity.people import Person, create_owner
+from workbench.serve.identity.users import add_user
+from workbench.serve.pages.job_pages import job_routes
+from workbench.serve.pages.publish_pages import PublishPages, own_notebooks
+from workbench.serve.running.home import make_home
 
 FORM = {"notebook": "costs.ipynb", "kind": "job", "title": "Costs <b>", "schedule": "0 6 * * mon", "to": "a@b.c, d@e.f"}
 

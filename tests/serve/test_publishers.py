@@ -9,7 +9,7 @@ from conftest import need
 from workbench.errors import Forbidden
 from workbench.report import rows_of_publisher
 from workbench.sandbox import available
-from workbench.serve.rows import set_rows
+from workbench.serve.access.rows import set_rows
 from workbench.store import state
 
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import segno
 
-from workbench.serve import qr
+from workbench.serve.identity import qr
 
 LINK = "http://192.168.1.20:8765/signin#" + "x1Yz" * 11
 

@@ -16,13 +16,15 @@ from workbench import config
 from workbench.cli import main
 from workbench.errors import ConfigError, Forbidden, SignInRequired
 from workbench.ingest import Knock
-from workbench.serve import people, policy, ports, reach
-from workbench.serve.certificate import Certificate
-from workbench.serve.doors import MachineDoors
-from workbench.serve.gate import Address, Gate
-from workbench.serve.listen import Listener, listen
-from workbench.serve.proxied import Proxied
-from workbench.serve.signin import SignIn
+from workbench.serve.access import policy, reach
+from workbench.serve.access.certificate import Certificate
+from workbench.serve.access.doors import MachineDoors
+from workbench.serve.access.gate import Address, Gate
+from workbench.serve.access.proxied import Proxied
+from workbench.serve.identity import people
+from workbench.serve.identity.signin import SignIn
+from workbench.serve.running import ports
+from workbench.serve.running.listen import Listener, listen
 
 PROXY = ("10.9.0.0/24", "fd00::9")
 

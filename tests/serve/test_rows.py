@@ -18,10 +18,10 @@ import uvicorn
 from workbench.errors import InputError
 from workbench.query import matchers_text
 from workbench.schema import KINDS
+from workbench.serve.access.origins import local_origins
+from workbench.serve.access.rows import RowsViews, list_rows, remove_rows, rows_of, set_rows
 from workbench.serve.front import Front
-from workbench.serve.origins import local_origins
-from workbench.serve.people import Person, create_owner
-from workbench.serve.rows import RowsViews, list_rows, remove_rows, rows_of, set_rows
+from workbench.serve.identity.people import Person, create_owner
 from workbench.store import Identity, open_view, open_writer, state
 
 HIDDEN, SHOWN = 987_654.25, 123_456.25

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.serve.seats import (
+from workbench.serve.sessions.seats import (
     ASK_WITHIN_SECONDS,
     CONNECT_WITHIN_SECONDS,
     RECONNECT_WITHIN_SECONDS,

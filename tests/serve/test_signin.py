@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from workbench.serve import people
-from workbench.serve.signin import PAGE, local_path
+from workbench.serve.identity import people
+from workbench.serve.identity.signin import PAGE, local_path
 
 from .conftest import ORIGIN
 

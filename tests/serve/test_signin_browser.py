@@ -12,10 +12,12 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from workbench.serve import browser, people, policy
-from workbench.serve.gate import Address, Gate
-from workbench.serve.origins import local_origins
-from workbench.serve.signin import SignIn
+from workbench.serve.access import policy
+from workbench.serve.access.gate import Address, Gate
+from workbench.serve.access.origins import local_origins
+from workbench.serve.identity import people
+from workbench.serve.identity.signin import SignIn
+from workbench.serve.running import browser
 
 PAGE = """<!doctype html><title>In</title><link rel="icon" href="data:,"><h1>In</h1>
 <form method="post" action="/signout"><button>Out</button></form>"""

@@ -19,10 +19,10 @@ from joserfc.jwk import RSAKey
 from workbench import config
 from workbench.cli import main
 from workbench.errors import ConfigError, SignInRequired
-from workbench.serve import claims, people, users
-from workbench.serve.oidc import Errand, Provider
-from workbench.serve.origins import local_origins
-from workbench.serve.single_sign_on import OidcSignIn
+from workbench.serve.access.origins import local_origins
+from workbench.serve.identity import claims, people, users
+from workbench.serve.identity.oidc import Errand, Provider
+from workbench.serve.identity.single_sign_on import OidcSignIn
 from workbench.store import state
 
 from .conftest import ORIGIN, PORT, Guarded

@@ -11,9 +11,9 @@ import pytest
 from starlette.applications import Starlette
 
 from workbench.config import Query
-from workbench.serve import policy
-from workbench.serve.people import Person
-from workbench.serve.sql_api import sql_routes
+from workbench.serve.access import policy
+from workbench.serve.identity.people import Person
+from workbench.serve.pages.sql_api import sql_routes
 from workbench.store import open_view
 
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from workbench.report import Job, claim, list_runs, parse_cron, switch
-from workbench.serve.job_times import next_times
-from workbench.serve.timetable import Timetable
+from workbench.serve.pages.job_times import next_times
+from workbench.serve.running.timetable import Timetable
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

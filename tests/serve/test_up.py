@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT
 
 from workbench import config
-from workbench.serve import home
+from workbench.serve.running import home
 
 HERE = Path(__file__).parent
 

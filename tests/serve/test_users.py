@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import Busy, InputError, SignInRequired
-from workbench.serve import passwords, people, users
-from workbench.serve.people import Arrival
+from workbench.serve.identity import passwords, people, users
+from workbench.serve.identity.people import Arrival
 from workbench.store import state
 
 GOOD = "seven lamps under water"

@@ -19,9 +19,9 @@ from workbench.alert.manager import alert_rows
 from workbench.config import Settings
 from workbench.query import limited, parse_matchers, range_query
 from workbench.schema import KINDS
-from workbench.serve.listen import Listener, listen, unix_socket
-from workbench.serve.people import Person
-from workbench.serve.proxy import Proxy, Upstream
+from workbench.serve.identity.people import Person
+from workbench.serve.running.listen import Listener, listen, unix_socket
+from workbench.serve.running.proxy import Proxy, Upstream
 from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Surroundings, Ways, drill_server
 from workbench.store import Identity, Writer, open_writer
 

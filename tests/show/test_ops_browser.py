@@ -14,7 +14,7 @@ from tests.conftest import need
 from tests.show.ops_site import HOSTILE, Site, site
 from tests.show.test_browser import ARGUMENTS, AXE_TAGS, CHROMIUM
 from workbench import config
-from workbench.serve.people import Person
+from workbench.serve.identity.people import Person
 from workbench.show import build
 
 playwright = pytest.importorskip("playwright.sync_api")

@@ -29,10 +29,12 @@ from voila.utils import get_voila_labextensions_path
 from workbench import log
 from workbench.config import Settings, ensure_private_dir
 from workbench.report import board_style
-from workbench.serve import policy
-from workbench.serve.board_kernels import MESSAGES, BoardConnection, BoardKernels, Start
-from workbench.serve.board_rooms import Rooms
-from workbench.serve.board_sessions import (
+from workbench.serve.access import policy
+from workbench.serve.process import child_main
+from workbench.serve.running.home import write_private
+from workbench.serve.sessions.board_kernels import MESSAGES, BoardConnection, BoardKernels, Start
+from workbench.serve.sessions.board_rooms import Rooms
+from workbench.serve.sessions.board_sessions import (
     TEMPLATES,
     ChannelsHandler,
     OpenHandler,
@@ -41,9 +43,7 @@ from workbench.serve.board_sessions import (
     SeatHandler,
     SessionHandler,
 )
-from workbench.serve.home import write_private
-from workbench.serve.process import child_main
-from workbench.serve.seats import Seats
+from workbench.serve.sessions.seats import Seats
 
 PREFIX = "/boards/"
 KERNEL = r"(?P<kernel_id>[0-9a-f]{8}-[0-9a-f-]{27})"
@@ -92,7 +92,9 @@ def configuration(settings: Settings, token: str) -> Config:
                 "attempt_fix_notebook": True,
                 "resources": {"board_style": board_style()},
             },
-            "AsyncMappingKernelManager": {"kernel_manager_class": "workbench.serve.board_process.BoardProcess"},
+            "AsyncMappingKernelManager": {
+                "kernel_manager_class": "workbench.serve.sessions.board_process.BoardProcess"
+            },
         }
     )
 

@@ -26,33 +26,34 @@ from workbench.errors import Forbidden, StoreError
 from workbench.query import Condition, instant, matchers_text, range_query
 from workbench.report import live_dir
 from workbench.sandbox import available
-from workbench.serve import local_http, policy
-from workbench.serve.audit import through_hub
-from workbench.serve.board_pages import BoardPages
-from workbench.serve.brokers import Brokers
-from workbench.serve.certificate import Certificate
-from workbench.serve.entrance import Entrance, to_route
-from workbench.serve.gate import CONTENT_POLICY, Address, Gate
-from workbench.serve.hub_socket import EXPOSITION
-from workbench.serve.hub_watch import watch_hub
-from workbench.serve.job_pages import job_routes
-from workbench.serve.listen import Listener, listen, stop_on_signals
-from workbench.serve.navigation import navigation
-from workbench.serve.notebooks import OPEN_TREES, NotebookSite, content_policy, proxies
-from workbench.serve.origins import Origins
-from workbench.serve.people import Resolver
-from workbench.serve.people_pages import people_routes
+from workbench.serve.access import policy
+from workbench.serve.access.certificate import Certificate
+from workbench.serve.access.entrance import Entrance, to_route
+from workbench.serve.access.gate import CONTENT_POLICY, Address, Gate
+from workbench.serve.access.origins import Origins
+from workbench.serve.access.proxied import Proxied
+from workbench.serve.access.reach import people_origins, server_context, trusted_proxies
+from workbench.serve.access.rows import VIEWS_MAX, Rows, RowsViews
+from workbench.serve.identity.audit import through_hub
+from workbench.serve.identity.people import Resolver
+from workbench.serve.identity.signin import SignIn
+from workbench.serve.identity.single_sign_on import OidcSignIn
+from workbench.serve.pages.board_pages import BoardPages
+from workbench.serve.pages.job_pages import job_routes
+from workbench.serve.pages.navigation import navigation
+from workbench.serve.pages.notebooks import OPEN_TREES, NotebookSite, content_policy, proxies
+from workbench.serve.pages.people_pages import people_routes
+from workbench.serve.pages.publish_pages import PublishPages
+from workbench.serve.pages.query_api import query_routes
+from workbench.serve.pages.report_pages import report_files, report_routes
+from workbench.serve.pages.sql_api import sql_routes
+from workbench.serve.pages.windows_api import windows_routes
 from workbench.serve.process import Child, child_main
-from workbench.serve.proxied import Proxied
-from workbench.serve.publish_pages import PublishPages
-from workbench.serve.query_api import query_routes
-from workbench.serve.reach import people_origins, server_context, trusted_proxies
-from workbench.serve.report_pages import report_files, report_routes
-from workbench.serve.rows import VIEWS_MAX, Rows, RowsViews
-from workbench.serve.signin import SignIn
-from workbench.serve.single_sign_on import OidcSignIn
-from workbench.serve.sql_api import sql_routes
-from workbench.serve.windows_api import windows_routes
+from workbench.serve.running import local_http
+from workbench.serve.running.hub_socket import EXPOSITION
+from workbench.serve.running.hub_watch import watch_hub
+from workbench.serve.running.listen import Listener, listen, stop_on_signals
+from workbench.serve.sessions.brokers import Brokers
 from workbench.show import SHIPPED_DASHBOARDS, ShowContext, routes
 from workbench.store import Follower, View, open_view, state
 

@@ -17,13 +17,13 @@ from workbench.alert import AlertManager, NotificationChannels
 from workbench.config import Settings
 from workbench.ingest import Receiver, http_app, start_grpc
 from workbench.query import instant
-from workbench.serve.certificate import Certificate, grpc_credentials
-from workbench.serve.doors import MachineDoors
-from workbench.serve.hub_socket import Hub, hub_app
-from workbench.serve.listen import Listener, listen, stop_on_signals, unix_socket
-from workbench.serve.own_metrics import OwnMetrics
+from workbench.serve.access.certificate import Certificate, grpc_credentials
+from workbench.serve.access.doors import MachineDoors
+from workbench.serve.access.reach import is_loopback, server_context
 from workbench.serve.process import Child, child_main
-from workbench.serve.reach import is_loopback, server_context
+from workbench.serve.running.hub_socket import Hub, hub_app
+from workbench.serve.running.listen import Listener, listen, stop_on_signals, unix_socket
+from workbench.serve.running.own_metrics import OwnMetrics
 from workbench.store import Identity, View, Writer, open_writer, state
 from workbench.stream import StreamProcessor
 

@@ -6,8 +6,8 @@ import argparse
 
 from workbench import config, log
 from workbench.report import examine, get_run, render_snapshot, run_job
-from workbench.serve import home
 from workbench.serve.process import end_with
+from workbench.serve.running import home
 from workbench.store import state
 
 

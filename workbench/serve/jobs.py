@@ -36,9 +36,9 @@ from workbench.report import (
     requeue_abandoned,
     send_due,
 )
-from workbench.serve.job_times import take_lock
+from workbench.serve.pages.job_times import take_lock
 from workbench.serve.process import child_main
-from workbench.serve.timetable import Timetable
+from workbench.serve.running.timetable import Timetable
 from workbench.store import state
 
 LOOK_SECONDS = 0.5

@@ -32,10 +32,10 @@ from workbench.sandbox import (
     own_caches,
     sandboxed,
 )
-from workbench.serve.brokers import Grant, ask_for_broker
-from workbench.serve.home import write_private
-from workbench.serve.listen import stop_on_signals, unix_socket
 from workbench.serve.process import child_main
+from workbench.serve.running.home import write_private
+from workbench.serve.running.listen import stop_on_signals, unix_socket
+from workbench.serve.sessions.brokers import Grant, ask_for_broker
 
 LOOK_SECONDS = 1.0
 SHIPPED = Path(__file__).resolve().parents[2] / "notebooks"
@@ -133,7 +133,12 @@ def command(settings: Settings, person: str, grant: Grant, places: Places, liste
 
 def _server(places: Places, listening: socket.socket) -> list[str]:
     options = {"--fd": str(listening.fileno()), "--folder": str(places.own), "--notes": str(places.notes)}
-    return [sys.executable, "-m", "workbench.serve.lab_server", *(part for pair in options.items() for part in pair)]
+    return [
+        sys.executable,
+        "-m",
+        "workbench.serve.sessions.lab_server",
+        *(part for pair in options.items() for part in pair),
+    ]
 
 
 def _limits(settings: Settings) -> Limits:

@@ -23,14 +23,14 @@ from workbench.config import Settings
 from workbench.errors import StoreError
 from workbench.query import Result, range_query
 from workbench.sandbox import available
-from workbench.serve import policy
-from workbench.serve.listen import stop_on_signals, unix_socket
-from workbench.serve.navigation import entries
-from workbench.serve.origins import Origins
-from workbench.serve.people import Person
+from workbench.serve.access import policy
+from workbench.serve.access.origins import Origins
+from workbench.serve.access.reach import people_origins
+from workbench.serve.access.rows import RowsViews
+from workbench.serve.identity.people import Person
+from workbench.serve.pages.navigation import entries
 from workbench.serve.process import Child, child_main
-from workbench.serve.reach import people_origins
-from workbench.serve.rows import RowsViews
+from workbench.serve.running.listen import stop_on_signals, unix_socket
 from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Keep, Surroundings, Ways, drill_server
 from workbench.store import Follower, View, open_view, state
 

@@ -22,11 +22,12 @@ import psutil
 import workbench
 from workbench import config, log
 from workbench.config import Settings, ensure_private_dir
-from workbench.serve import browser, claims, home, local_http, on_demand, people
-from workbench.serve.children import Child, Children, Spec, adopt_orphans
-from workbench.serve.control import control_socket, serve_control
-from workbench.serve.ports import LOOPBACK, SETTING, Ports, open_ports
-from workbench.serve.reach import addresses
+from workbench.serve.access.reach import addresses
+from workbench.serve.identity import claims, people
+from workbench.serve.running import browser, home, local_http, on_demand
+from workbench.serve.running.children import Child, Children, Spec, adopt_orphans
+from workbench.serve.running.control import control_socket, serve_control
+from workbench.serve.running.ports import LOOPBACK, SETTING, Ports, open_ports
 from workbench.store import state
 
 PUBLISH_SECONDS = 1.0

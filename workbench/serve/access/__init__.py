@@ -1,0 +1,1 @@
+"""Who may pass: gates, doors, origins, the policy, whose rows."""

@@ -1,0 +1,1 @@
+"""Who somebody is: users, passwords, links, single sign-on, what is kept of changes."""

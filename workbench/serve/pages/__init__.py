@@ -1,0 +1,1 @@
+"""What the front answers: pages and APIs over the rooms below."""

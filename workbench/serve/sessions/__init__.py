@@ -1,0 +1,1 @@
+"""Interactive sessions of notebooks: their seats, kernels and sandboxes."""
