@@ -110,6 +110,7 @@ def test_axe_finds_no_violation_and_nothing_sticks_out(site, engine, page, schem
     page.set_viewport_size({"width": width, "height": 900})
 
     def look(what: str) -> None:
+        page.wait_for_load_state("load")  # with the style sheet
         assert page.evaluate("document.documentElement.scrollWidth") <= width, what
         page.evaluate(axe.read_text(encoding="utf-8"))
         found = page.evaluate("(tags) => axe.run({runOnly: {type: 'tag', values: tags}})", AXE_TAGS)
