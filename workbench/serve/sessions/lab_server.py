@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_server.serverapp import ServerApp
-from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
+from jupyter_server.services.kernels.connection.base import (
+    deserialize_msg_from_ws_v1,
+    serialize_msg_to_ws_v1,
+)
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyterlab.handlers.announcements import NeverCheckForUpdate
 from traitlets.config import Config
@@ -53,27 +56,40 @@ class TellingConnection(ZMQChannelsWebsocketConnection):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._cell: dict[str, Any] | None = None
+        self._asked: list[dict[str, Any]] = []
+
+    def handle_incoming_message(self, incoming_msg: Any) -> None:
+        """Pass on; remember which cells were asked to run. One that holds the interpreter says nothing of itself."""
+        if self.subprotocol == "v1.kernel.websocket.jupyter.org":
+            _, parts = deserialize_msg_from_ws_v1(incoming_msg)  # type: ignore[no-untyped-call]
+            header = self.session.unpack(parts[0])
+        else:
+            header = json.loads(incoming_msg)["header"] if isinstance(incoming_msg, str) else {}
+        if header.get("msg_type") == "execute_request":
+            self._asked.append(header)
+        super().handle_incoming_message(incoming_msg)
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
-        """Pass on; remember which cell runs."""
-        if getattr(stream, "channel", "") == "iopub":
+        """Pass on; forget the cells that are done, which come in their order."""
+        if getattr(stream, "channel", "") == "shell" and self._asked:
             _, parts = self.session.feed_identities(outgoing_msg)
-            if self.session.unpack(parts[1])["msg_type"] == "execute_input":
-                self._cell = self.session.unpack(parts[2])
+            if self.session.unpack(parts[1])["msg_type"] == "execute_reply":
+                done = self.session.unpack(parts[2]).get("msg_id")
+                self._asked = [header for header in self._asked if header["msg_id"] != done]
         super().handle_outgoing_message(stream, outgoing_msg)
 
     def on_kernel_restarted(self) -> None:
         """Say why, while the cell still listens; then that the kernel starts again."""
         note = self.notes / self.kernel_id
-        if self._cell is not None and note.is_file():
+        if self._asked and note.is_file():
             why = note.read_text(encoding="utf-8")
             text = f"This kernel was ended. {why}\nIt starts again empty; the notebook is as it was.\n"
             self._send("stream", {"name": "stderr", "text": text})
+        self._asked.clear()
         super().on_kernel_restarted()  # type: ignore[no-untyped-call]
 
     def _send(self, kind: str, content: dict[str, Any]) -> None:
-        message = self.session.msg(kind, content, parent={"header": self._cell} if self._cell else None)
+        message = self.session.msg(kind, content, parent={"header": self._asked[0]})
         if self.subprotocol == "v1.kernel.websocket.jupyter.org":
             packed = serialize_msg_to_ws_v1(message, "iopub", self.session.pack)  # type: ignore[no-untyped-call]
             self.write_message(packed, binary=True)
