@@ -71,7 +71,11 @@ class Workbench:
             env=self.environment,
             start_new_session=True,
         )
-        wait_for(self.ready, "the workbench answers /readyz", START_SECONDS)
+        try:
+            wait_for(self.ready, "the workbench answers /readyz", START_SECONDS)
+        except BaseException:
+            self.down()  # else it would go on beside the tests that follow
+            raise
         return self
 
     def ready(self) -> bool:
