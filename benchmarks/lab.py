@@ -62,7 +62,7 @@ async def _measure(ours: Running) -> tuple[dict[str, list[float]], int]:
 async def _lab(context: Any, url: str) -> float:
     page = await context.new_page()
     begun = time.monotonic()
-    await page.goto(f"{url}/to/lab/lab", wait_until="commit")
+    await page.goto(f"{url}/to/lab/", wait_until="commit")
     await page.wait_for_selector(LAB_READY, timeout=180_000)
     seconds = time.monotonic() - begun
     await page.close()
