@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.promqltest.series import STALE
 from tests.query.arrays import SECOND, ArrayView
 from tests.query.grammar import vectors
-from tests.query.script import STALE
 from workbench import config
 from workbench.errors import NotEvaluated, QueryError, QueryLimit, QuerySyntaxError
 from workbench.query import instant, parse, range_query

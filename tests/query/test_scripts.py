@@ -1,20 +1,30 @@
-"""The evaluator against scripts: what Prometheus 3 answers, and what of it differs from Prometheus 2."""
+"""The evaluator against scripts: what Prometheus 3 answers, function by function."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-from tests.query.script import read
+from tests.promqltest.run import run
 
-CASES = [
-    pytest.param(case, id=f"{file.stem}:{case.line}")
-    for file in sorted((Path(__file__).parent / "scripts").glob("*.test"))
-    for case in read(file.read_text(encoding="utf-8"))
-]
+SCRIPTS = sorted((ROOT / "tests" / "promqltest" / "scripts").glob("*.test"))
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_script(case):
-    case.run()
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_script(script: Path):
+    outcomes = list(run(script.read_text(encoding="utf-8")))
+    assert outcomes
+    assert not [outcome for outcome in outcomes if outcome.failure]
+
+
+def test_the_runner_counts_and_its_exit_code_tells(tmp_path: Path):
+    script = tmp_path / "mixed.test"
+    script.write_text("load 1m\n  a 1 2\n\neval instant at 1m a\n  a 2\n\neval instant at 1m a\n  a 3\n\nnonsense\n")
+    command = [sys.executable, "-m", "tests.promqltest", str(script)]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.stdout.splitlines()[-1] == "1 passed, 2 failed"
+    assert told.returncode == 1

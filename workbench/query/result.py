@@ -20,7 +20,8 @@ class Result:
     """`labels` of n series, `times_us` int64[k] (UTC), `values` float64[n, k], `present` bool[n, k].
 
     `kind` is vector, matrix, scalar or string; a string has its words in `text`. `lake_version` names the newest sealed
-    state that was read ("" before the first seal).
+    state that was read ("" before the first seal). `warnings` and `infos` are what the evaluation has to say beside it,
+    in Prometheus' words.
     """
 
     kind: str
@@ -30,6 +31,8 @@ class Result:
     present: np.ndarray
     lake_version: str
     text: str = ""
+    warnings: tuple[str, ...] = ()
+    infos: tuple[str, ...] = ()
 
     @classmethod
     def of_text(cls, text: str, times_us: np.ndarray, lake_version: str) -> Result:

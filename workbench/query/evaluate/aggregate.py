@@ -39,7 +39,10 @@ def aggregate(context: Context, node: Aggregation, vector: Vector, parameter: np
         out = _quantiles(context, values, present, [*starts, len(order)], np.asarray(parameter))
     else:
         out = _reduce(node.operator, values, present, starts)
-    return Vector(list(groups), np.where(there, out, 0.0), there)
+    unnamed = None
+    if vector.unnamed is not None:
+        unnamed = np.logical_or.reduceat((vector.unnamed & vector.present.any(axis=1))[order], starts)
+    return Vector(list(groups), np.where(there, out, 0.0), there, unnamed)
 
 
 def _reduce(operator: str, values: np.ndarray, present: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -123,7 +126,7 @@ def _ranked(context: Context, operator: str, vector: Vector, groups: list[list[i
     if operator != "limitk" and kept.shape[1] == 1:
         values = vector.values[rows_kept, 0]
         rows_kept = rows_kept[np.argsort(-values if operator == "topk" else values, kind="stable")]
-    return Vector(vector.labels, vector.values, kept).take(rows_kept)
+    return vector.with_values(vector.values, kept).take(rows_kept)
 
 
 def _count_values(vector: Vector, key: Callable[[Labels], Labels], label: str) -> Vector:

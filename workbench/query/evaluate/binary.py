@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.errors import QueryError
 from workbench.query.evaluate.context import Context, not_evaluated
-from workbench.query.evaluate.values import Scalar, Vector, dropping, empty, keeping, show, unique
+from workbench.query.evaluate.values import Scalar, Vector, drop_name, dropping, empty, keeping, show, unique
 from workbench.query.names import Labels
 from workbench.query.promql.nodes import COMPARISONS, Binary, Matching
 
@@ -70,6 +70,7 @@ def _set(operator: str, left: Vector, right: Vector, matching: Matching) -> Vect
             [*left.labels, *right.labels],
             np.concatenate((left.values, right.values)),
             np.concatenate((left.present, right.present & ~there[of_right])),
+            np.concatenate((left.loses_name, right.loses_name)),
         )
     )
 
@@ -107,7 +108,8 @@ def _matched(context: Context, node: Binary, left: Vector, right: Vector, matchi
             present,
             "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
         )
-    return unique(Vector(results, values, present))
+    unnamed = np.ones(len(results), bool) if node.returns_bool else many.unnamed
+    return unique(Vector(results, values, present, unnamed))
 
 
 def _once(vector: Vector, key: Callable[[Labels], Labels], side: str, active: np.ndarray) -> dict[Labels, list[int]]:
@@ -138,9 +140,7 @@ def _no_duplicates(signatures: Sequence[Labels], present: np.ndarray, message: s
 
 
 def _result_labels(node: Binary, matching: Matching, many: Labels, one: Labels) -> Labels:
-    labels = dict(many)
-    if node.operator not in COMPARISONS or node.returns_bool:
-        labels.pop("__name__", None)
+    labels = dict(many if node.operator in COMPARISONS else drop_name(many))
     if not matching.group:
         if matching.on:
             labels = {name: value for name, value in labels.items() if name in matching.labels}

@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench import config
 from workbench.errors import NotEvaluated, QueryError, QueryLimit
+from workbench.query.evaluate.annotations import Annotations
 from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import LabelIndex
 from workbench.query.promql.nodes import Duration, Literal, Node, When
@@ -49,6 +50,7 @@ class Context:
     step_us: int
     evaluate: Callable[[Context, Node], Scalar | Vector]
     budget: Budget
+    notes: Annotations = field(default_factory=Annotations)
     started: float = field(default_factory=time.monotonic)
 
     @property

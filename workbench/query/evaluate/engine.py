@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +11,13 @@ from prometheus_client import Counter
 from workbench import config
 from workbench.errors import QueryError, QueryLimit
 from workbench.query.evaluate import aggregate, binary, functions, overtime
+from workbench.query.evaluate.annotations import INFO, WARNING
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import label_index
 from workbench.query.promql import Node, nodes, parse
 from workbench.query.result import Result
-from workbench.query.samples import Budget, Loaded
+from workbench.query.samples import Budget
 
 if TYPE_CHECKING:
     from workbench.store import View
@@ -37,8 +39,8 @@ def instant(view: View, expr: str | Node, time_us: int, *, limits: config.Query 
     if isinstance(bare, nodes.Text):
         return Result.of_text(bare.value, context.times_us, view.lake_version)
     if isinstance(bare, (nodes.Range, nodes.Subquery)):
-        return _matrix(overtime.windows_of(context, bare).loaded, view.lake_version)
-    return _result(_evaluate(context, node), context, "vector")
+        return _said(_matrix(overtime.windows_of(context, bare), view.lake_version), context, expr)
+    return _said(_result(_evaluate(context, node), context, "vector"), context, expr)
 
 
 def range_query(
@@ -61,7 +63,7 @@ def range_query(
         raise QueryError(f"invalid expression type {node.type!r} for range query, must be scalar or instant vector")
     _EVALUATIONS.labels("range").inc()
     context = _context(view, np.arange(start_us, end_us + 1, step_us, dtype=np.int64), step_us, limits)
-    return _result(_evaluate(context, node), context, "matrix")
+    return _said(_result(_evaluate(context, node), context, "matrix"), context, expr)
 
 
 def _context(view: View, times_us: np.ndarray, step_us: int, limits: config.Query) -> Context:
@@ -135,6 +137,12 @@ def _negated(value: Scalar | Vector, operator: str) -> Scalar | Vector:
     return value.with_values(-value.values).without_name()
 
 
+def _said(result: Result, context: Context, expr: str | Node) -> Result:
+    """With what the evaluation had to say."""
+    text = expr if isinstance(expr, str) else str(expr)
+    return replace(result, warnings=context.notes.texts(WARNING, text), infos=context.notes.texts(INFO, text))
+
+
 def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:
     version = context.view.lake_version
     _SAMPLES.inc(context.budget.spent)
@@ -144,6 +152,7 @@ def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:
         return Result(
             "scalar" if kind == "vector" else kind, labels, context.times_us, value.values[None, :], present, version
         )
+    value = value.finished()
     there = value.present.any(axis=1)
     rows = np.flatnonzero(there).tolist()
     if kind == "matrix":
@@ -152,7 +161,8 @@ def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:
     return Result(kind, labels, context.times_us, value.values[rows], value.present[rows], version)
 
 
-def _matrix(loaded: Loaded, lake_version: str) -> Result:
+def _matrix(windows: overtime.Windows, lake_version: str) -> Result:
+    loaded = windows.loaded
     counts = np.diff(loaded.offsets)
     rows = np.flatnonzero(counts).tolist()
     times = np.unique(loaded.times_us)
@@ -162,4 +172,7 @@ def _matrix(loaded: Loaded, lake_version: str) -> Result:
         columns = np.searchsorted(times, loaded.times_us[part])
         values[place, columns] = loaded.values[part]
         present[place, columns] = True
-    return Result("matrix", [dict(loaded.labels[row]) for row in rows], times, values, present, lake_version)
+    unnamed = None if windows.unnamed is None else windows.unnamed[rows]
+    vector = Vector([loaded.labels[row] for row in rows], values, present, unnamed).finished()
+    labels = [dict(labels) for labels in vector.labels]
+    return Result("matrix", labels, times, vector.values, vector.present, lake_version)

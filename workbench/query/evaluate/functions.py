@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -137,7 +138,16 @@ def _label_replace(vector: Vector, target: str, replacement: str, source: str, p
         found if replaced[value] is None else _with_label(found, target, replaced[value] or "")
         for found, value in zip(vector.labels, values, strict=True)
     ]
-    return unique(vector.with_labels(labels))
+    changed = np.array([replaced[value] is not None for value in values], bool)
+    return unique(_relabelled(vector, labels, target, changed))
+
+
+def _relabelled(vector: Vector, labels: Sequence[Labels], target: str, changed: np.ndarray) -> Vector:
+    """Under other labels; a name that was set anew stays."""
+    unnamed = vector.unnamed
+    if target == "__name__" and unnamed is not None:
+        unnamed = unnamed & ~changed
+    return replace(vector, labels=labels, unnamed=unnamed)
 
 
 def _expand(values: list[str], pattern: str, replacement: str) -> list[str | None]:
@@ -183,7 +193,7 @@ def _label_join(vector: Vector, target: str, separator: str, *sources: str) -> V
     for found in vector.labels:
         given = dict(found)
         labels.append(_with_label(found, target, separator.join(given.get(source, "") for source in sources)))
-    return unique(vector.with_labels(labels))
+    return unique(_relabelled(vector, labels, target, np.ones(len(labels), bool)))
 
 
 def _with_label(labels: Labels, name: str, value: str) -> Labels:

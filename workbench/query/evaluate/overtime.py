@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,6 +65,8 @@ class Windows:
     width_us: int
     lo: np.ndarray
     hi: np.ndarray
+    unnamed: np.ndarray | None = None
+    """Series (of a subquery) that lose their names, as in `Vector`."""
 
 
 def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.ndarray]) -> Vector:
@@ -73,25 +75,25 @@ def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.nda
         raise not_evaluated(f"{node.function}()", node)
     windows = windows_of(context, range_)
     vector = _apply(node.function, windows, context.times_us, parameters)
-    return vector if node.function in _KEEP_NAME else vector.without_name()
+    return replace(vector, unnamed=windows.unnamed) if node.function in _KEEP_NAME else vector.without_name()
 
 
 def windows_of(context: Context, node: Node) -> Windows:
     """The samples of a range vector, or of a subquery, and where the window of every step begins and ends."""
     if isinstance(node, Subquery):
         width, ends = context.duration_us(node.duration, positive=True), context.ends_us(node.when)
-        loaded = _subquery(context, node, ends, width)
+        loaded, unnamed = _subquery(context, node, ends, width)
     elif isinstance(node, Range):
         width, ends = context.duration_us(node.duration, positive=True), context.ends_us(node.selector.when)
-        loaded = load(context, node.selector, ends, width)
+        loaded, unnamed = load(context, node.selector, ends, width), None
     else:
         raise not_evaluated(f"{node} as a range", node)
     loaded = loaded.without_stale()
     lo, hi = _bounds(context, loaded, ends, width)
-    return Windows(loaded, ends, width, lo, hi)
+    return Windows(loaded, ends, width, lo, hi, unnamed)
 
 
-def _subquery(context: Context, node: Subquery, ends_us: np.ndarray, width_us: int) -> Loaded:
+def _subquery(context: Context, node: Subquery, ends_us: np.ndarray, width_us: int) -> tuple[Loaded, np.ndarray | None]:
     """What the inner expression gives at the multiples of its step inside the windows, as if it had been stored."""
     if node.aligned:
         raise not_evaluated("an aligned subquery", node)
@@ -101,13 +103,13 @@ def _subquery(context: Context, node: Subquery, ends_us: np.ndarray, width_us: i
     context.count(max(last - first, 0) // step_us)
     times = np.arange(first, last + 1, step_us, dtype=np.int64)
     if not len(times):
-        return Loaded([], np.zeros(1, np.int64), times, np.empty(0))
+        return Loaded([], np.zeros(1, np.int64), times, np.empty(0)), None
     vector = context.evaluate(context.at(times), node.expr)
     assert isinstance(vector, Vector)
     context.count(vector.present.size)
     offsets = np.concatenate(([0], np.cumsum(vector.present.sum(axis=1)))).astype(np.int64)
     _, columns = np.nonzero(vector.present)
-    return Loaded(vector.labels, offsets, times[columns], vector.values[vector.present])
+    return Loaded(vector.labels, offsets, times[columns], vector.values[vector.present]), vector.unnamed
 
 
 def load(context: Context, selector: Selector, ends_us: np.ndarray, window_us: int) -> Loaded:

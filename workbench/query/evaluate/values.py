@@ -1,12 +1,14 @@
 """What the evaluator hands around: a scalar or a vector at every step of the query at once.
 
-Label sets are held once per series, numbers as one matrix series x steps with a mask of what is there.
+Label sets are held once per series, numbers as one matrix series x steps with a mask of what is there. A metric's name
+(with its type and unit) goes only at the end of an evaluation: until then a series is marked as about to lose it, so
+that `label_replace` can still take it up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,34 +23,59 @@ class Scalar:
     values: np.ndarray
 
 
+METADATA_LABELS = frozenset(("__name__", "__type__", "__unit__"))
+"""Labels that say what a number means; they go where it changes."""
+
+
 @dataclass(frozen=True)
 class Vector:
-    """Series at every step: values float64[n, k], present bool[n, k], labels of length n."""
+    """Series at every step: values float64[n, k], present bool[n, k], labels of length n.
+
+    `unnamed` bool[n] marks the series that lose their METADATA_LABELS at the end of the evaluation; None: none does.
+    """
 
     labels: Sequence[Labels]
     values: np.ndarray
     present: np.ndarray
+    unnamed: np.ndarray | None = None
+
+    @property
+    def loses_name(self) -> np.ndarray:
+        """`unnamed`, spelled out."""
+        return np.zeros(len(self.labels), bool) if self.unnamed is None else self.unnamed
 
     def with_labels(self, labels: Sequence[Labels]) -> Vector:
         """The same numbers under other labels."""
-        return Vector(labels, self.values, self.present)
+        return replace(self, labels=labels)
 
     def with_values(self, values: np.ndarray, present: np.ndarray | None = None) -> Vector:
         """Other numbers under the same labels."""
-        return Vector(self.labels, values, self.present if present is None else present)
+        return replace(self, values=values, present=self.present if present is None else present)
 
     def take(self, rows: np.ndarray) -> Vector:
         """Some of the series, in that order."""
-        return Vector([self.labels[row] for row in rows.tolist()], self.values[rows], self.present[rows])
+        return Vector(
+            [self.labels[row] for row in rows.tolist()],
+            self.values[rows],
+            self.present[rows],
+            None if self.unnamed is None else self.unnamed[rows],
+        )
 
     def without_name(self) -> Vector:
-        """Without `__name__`, as after anything that changes what a number means."""
-        return unique(self.with_labels([drop_name(labels) for labels in self.labels]))
+        """Marked to lose the name, as after anything that changes what a number means."""
+        return replace(self, unnamed=np.ones(len(self.labels), bool))
+
+    def finished(self) -> Vector:
+        """At the end of an evaluation: names that were to go are gone. Raises QueryError where series then collide."""
+        if self.unnamed is None or not self.unnamed.any():
+            return self
+        labels = [drop_name(one) if goes else one for one, goes in zip(self.labels, self.unnamed, strict=True)]
+        return unique(replace(self, labels=labels, unnamed=None))
 
 
 def drop_name(labels: Labels) -> Labels:
-    """Labels without `__name__`."""
-    return tuple(pair for pair in labels if pair[0] != "__name__")
+    """Labels without METADATA_LABELS."""
+    return tuple(pair for pair in labels if pair[0] not in METADATA_LABELS)
 
 
 def keeping(names: Sequence[str]) -> Callable[[Labels], Labels]:
@@ -58,8 +85,8 @@ def keeping(names: Sequence[str]) -> Callable[[Labels], Labels]:
 
 
 def dropping(names: Sequence[str]) -> Callable[[Labels], Labels]:
-    """A function that drops these labels and `__name__`."""
-    unwanted = frozenset((*names, "__name__"))
+    """A function that drops these labels and METADATA_LABELS."""
+    unwanted = METADATA_LABELS | frozenset(names)
     return lambda labels: tuple(pair for pair in labels if pair[0] not in unwanted)
 
 
@@ -81,7 +108,11 @@ def unique(vector: Vector) -> Vector:
             )
         values[target] = np.where(here, vector.values[row], values[target])
         present[target] |= here
-    return Vector(list(first), values, present)
+    unnamed = None
+    if vector.unnamed is not None:
+        unnamed = np.zeros(len(first), bool)
+        np.logical_or.at(unnamed, targets, vector.unnamed)
+    return Vector(list(first), values, present, unnamed)
 
 
 def show(labels: Labels) -> str:
