@@ -9,8 +9,9 @@ from typing import Any
 
 import workbench
 from workbench.cli.jobs_parser import add_jobs, add_publish
+from workbench.cli.quality_parser import add_dead_letters
 
-TIME_FLAGS = frozenset({"--time", "--start", "--end"})
+TIME_FLAGS = frozenset({"--time", "--start", "--end", "--since"})
 IMPORTED = ("samples", "events", "usage", "costs")
 ROLES = ("ingest", "viewer", "analyst", "operator", "admin")
 
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_rows(commands)
     _add_user(commands)
     _add_backup(commands)
+    add_dead_letters(commands, _command)
     return parser
 
 

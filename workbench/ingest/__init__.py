@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.ingest.callers import ANONYMOUS, Authorize, Caller, Knock
+    from workbench.ingest.dead_letters import Letter, Mend, Replayed, find_letters, replay
     from workbench.ingest.files import ImportResult, import_files
     from workbench.ingest.grpc import GrpcServer, start_grpc
     from workbench.ingest.http import http_app
@@ -19,10 +20,15 @@ _HOMES = {
     "GrpcServer": "grpc",
     "ImportResult": "files",
     "Knock": "callers",
+    "Letter": "dead_letters",
+    "Mend": "dead_letters",
     "Outcome": "receiver",
     "Receiver": "receiver",
+    "Replayed": "dead_letters",
+    "find_letters": "dead_letters",
     "http_app": "http",
     "import_files": "files",
+    "replay": "dead_letters",
     "start_grpc": "grpc",
 }
 
@@ -33,10 +39,15 @@ __all__ = [
     "GrpcServer",
     "ImportResult",
     "Knock",
+    "Letter",
+    "Mend",
     "Outcome",
     "Receiver",
+    "Replayed",
+    "find_letters",
     "http_app",
     "import_files",
+    "replay",
     "start_grpc",
 ]
 

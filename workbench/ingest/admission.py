@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.config import Ingest
 from workbench.ingest.callers import Caller
+from workbench.ingest.pieces import describe_points
 from workbench.ingest.points import Decoded, OddPoint, Rows, join_rows
 from workbench.ingest.refusals import Refusal, Refusals
 from workbench.ingest.series_book import SeriesBook
@@ -22,12 +23,12 @@ def admit(
     def refuse(reason: str, mask: np.ndarray) -> None:
         hit = np.flatnonzero(mask & ok)
         if len(hit):
-            _refuse(decoded, int(hit[0]), Refusal(reason), refusals, len(hit))
+            _refuse(decoded, hit, Refusal(reason), refusals)
             ok[hit] = False
 
     for point in decoded.odd:
         if isinstance(point.members, Refusal):
-            _refuse(decoded, point.group, point.members, refusals, 1)
+            _refuse(decoded, np.array([point.group]), point.members, refusals)
             ok[point.group] = False
     for reason, mask in decoded.refused.items():
         refuse(reason, mask)
@@ -42,10 +43,10 @@ def admit(
         wanted[decoded.groups[points]] = True
         first, members, refused = book.resolve(decoded, np.flatnonzero(wanted), caller)
         if refused:
-            numbers, at, counts = np.unique(decoded.groups[points], return_index=True, return_counts=True)
-            for group, example, count in zip(numbers.tolist(), points[at].tolist(), counts.tolist(), strict=True):
-                if group in refused:
-                    _refuse(decoded, example, refused[group], refusals, count)
+            hit = points[np.isin(decoded.groups[points], list(refused))]
+            numbers, at = np.unique(decoded.groups[hit], return_inverse=True)
+            for group, of_group in zip(numbers.tolist(), _split(hit, at), strict=True):
+                _refuse(decoded, of_group, refused[group], refusals)
             points = points[first[decoded.groups[points]] >= 0]
         if len(points):
             parts.append(decoded.rows(points, first[decoded.groups[points]], members))
@@ -55,11 +56,20 @@ def admit(
     return (join_rows(parts) if parts else None), len(points) + odd_points
 
 
-def _refuse(decoded: Decoded, point: int, refusal: Refusal, refusals: Refusals, count: int) -> None:
-    if refusal.reason not in refusals:  # only the first example is kept, so only that one is put into words
-        text = decoded.describe(point)
+def _split(points: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
+    """Points by the number of their group, 0 and up."""
+    order = np.argsort(groups, kind="stable")
+    return np.split(points[order], np.cumsum(np.bincount(groups))[:-1])
+
+
+def _refuse(decoded: Decoded, points: np.ndarray, refusal: Refusal, refusals: Refusals) -> None:
+    if refusal.reason not in refusals:  # only the first one's description is told
+        text = decoded.describe(int(points[0]))
         refusal = refusal._replace(where=refusal.where or text, payload=refusal.payload or text)
-    refusals.add(refusal, count)
+    room = refusals.room(refusal.reason)
+    if room:
+        refusals.keep(refusal.reason, describe_points(decoded, points[:room].tolist(), refusal.reason))
+    refusals.add(refusal, len(points))
 
 
 def _admit_odd(
@@ -73,7 +83,7 @@ def _admit_odd(
     accepted = 0
     for point, ids in zip(odd, book.enter([point.members for point in odd], caller), strict=True):
         if isinstance(ids, Refusal):
-            _refuse(decoded, point.group, ids, refusals, 1)
+            _refuse(decoded, np.array([point.group]), ids, refusals)
             continue
         accepted += 1
         for one, value in zip(ids, point.values, strict=True):

@@ -74,7 +74,7 @@ def decode_events(body: bytes, media: str, now_us: int, limits: Ingest) -> Decod
             found.rows.append(row)
         else:
             found.faults.append(EventFault(index, *row))
-            found.payloads[index] = orjson.dumps(event).decode()[:1024]
+            found.payloads[index] = orjson.dumps(event).decode()
     return found
 
 

@@ -122,6 +122,8 @@ class Receiver:
         for fault in found.faults:
             where = f"event {fault.index}: {fault.field} {fault.message}"
             refusals.add(Refusal(fault.reason, where, found.payloads[fault.index]))
+            if refusals.room(fault.reason):
+                refusals.keep(fault.reason, [found.payloads[fault.index]])
         batches = {"events": events_batch(found.rows)} if found.rows else {}
         return self._append(batches, len(found.rows), refusals, tuple(found.faults))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -10,8 +11,11 @@ from prometheus_client import Counter
 
 from workbench.schema import KINDS
 
-MAX_PAYLOAD_CHARACTERS = 1024
-"""Cut of the refused piece. A character has at most four bytes, so the column holds at most 4 KiB."""
+MAX_PAYLOAD_CHARACTERS = 4096
+"""Of the refused pieces of one dead letter, a line each; what does not fit is counted and not kept."""
+
+MAX_PIECES = 100
+"""Kept of one request and reason. Each costs some ten microseconds to put into words."""
 
 SAMPLES = Counter(
     "workbench_ingest_samples_total",
@@ -54,15 +58,30 @@ class Refusal(NamedTuple):
 
 
 class Refusals:
-    """The refusals of one request: per reason a count and the first example."""
+    """The refusals of one request: per reason a count, the first example, and the first pieces, to be sent again."""
 
     def __init__(self, door: str, source: str) -> None:
         self.door = door
         self.source = source
         self._found: dict[str, tuple[int, Refusal]] = {}
+        self._pieces: dict[str, list[str]] = {}
+        self._told: dict[str, int] = {}
 
     def __contains__(self, reason: str) -> bool:
         return reason in self._found
+
+    def room(self, reason: str) -> int:
+        """How many more pieces of that reason are worth putting into words."""
+        return MAX_PIECES - self._told.get(reason, 0)
+
+    def keep(self, reason: str, pieces: Iterable[str]) -> None:
+        """Keep pieces whole, as JSON on one line each, as far as there is room; one that does not fit is left out."""
+        kept = self._pieces.setdefault(reason, [])
+        for piece in pieces:
+            # Of a tried one too: a request full of what never fits must not be put into words to its end.
+            self._told[reason] = self._told.get(reason, 0) + 1
+            if sum(map(len, kept)) + len(kept) + len(piece) <= MAX_PAYLOAD_CHARACTERS:
+                kept.append(piece)
 
     def add(self, refusal: Refusal, count: int = 1) -> None:
         """Count `count` more pieces refused for that reason; the first example is kept."""
@@ -103,7 +122,7 @@ class Refusals:
                 "where": example.where[:MAX_PAYLOAD_CHARACTERS],
                 "reason": reason,
                 "message": REASONS[reason],
-                "payload": example.payload[:MAX_PAYLOAD_CHARACTERS],
+                "payload": "\n".join(self._pieces.get(reason, ())) or example.payload[:MAX_PAYLOAD_CHARACTERS],
                 "count": count,
             }
             for reason, (count, example) in self._found.items()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from workbench.store.compaction import compact
     from workbench.store.follow import Follower, open_view
     from workbench.store.lake import Lake
+    from workbench.store.lock import FileLock
     from workbench.store.registry import Identity, Series, SeriesRegistry, series_batch, series_rows
     from workbench.store.restoring import read_contents, restore
     from workbench.store.retention import Retained, apply_retention
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Appended": "writer",
     "Contents": "backup",
+    "FileLock": "lock",
     "Follower": "follow",
     "Identity": "registry",
     "Lake": "lake",
@@ -64,6 +66,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "Appended",
     "Contents",
+    "FileLock",
     "Follower",
     "Identity",
     "Lake",

@@ -46,8 +46,10 @@ class Chunk:
 def parquet_schema(path: Path) -> pa.Schema:
     """Schema of a Parquet file. Raises InputError where it is none."""
     try:
-        return pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        schema = pq.read_schema(path)
+        schema.names  # noqa: B018  decodes them
+        return schema
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise InputError(f"not a Parquet file: {error}", where=str(path)) from error
 
 
@@ -100,6 +102,8 @@ def _header(path: Path) -> list[str]:
         names = next(csv.reader(io.StringIO(beginning)))
     except (OSError, csv.Error, StopIteration) as error:
         raise InputError("not readable as CSV: it has no header", where=str(path)) from error
+    if any("\ufffd" in name for name in names):
+        raise InputError("the header is not UTF-8", where=f"{path}:1")
     if len(set(names)) != len(names):
         raise InputError("a column is named twice", where=f"{path}:1")
     return names
