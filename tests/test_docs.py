@@ -70,7 +70,7 @@ def test_a_setting_has_its_true_default_a_unit_a_meaning_and_its_variable(name, 
     section, key = name.split(".")
     assert getattr(getattr(config.load(ROOT, environ={variable: text}), section), key) == default
     for suffix in ("seconds", "bytes", "days", "series", "samples", "rows", "steps", "files", "port"):
-        if key.endswith(suffix):
+        if re.search(rf"(^|_){suffix}$", key):
             assert unit == suffix
 
 

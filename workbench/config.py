@@ -102,6 +102,21 @@ class Lake:
 
 
 @dataclass(frozen=True)
+class Store:
+    """What answers questions: `lake`, or the URL of a back end for samples, and of one for all other tables."""
+
+    timeseries: str = "lake"
+    warehouse: str = "lake"
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the relational state lies: empty for SQLite in the home, or a URL of SQLAlchemy for PostgreSQL."""
+
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class Query:
     """Limits of one query, and how much recent data every reading process holds in memory.
 
@@ -189,6 +204,8 @@ class Settings:
     ingest: Ingest = Ingest()
     log: Log = Log()
     lake: Lake = Lake()
+    store: Store = Store()
+    state: State = State()
     query: Query = Query()
     stream: Stream = Stream()
     alert: Alert = Alert()
@@ -226,7 +243,7 @@ class Settings:
     @property
     def state_url(self) -> str:
         """SQLAlchemy URL of the relational state."""
-        return f"sqlite:///{self.state_dir / 'state.db'}"
+        return self.state.url or f"sqlite:///{self.state_dir / 'state.db'}"
 
     @property
     def runtime_dir(self) -> Path:

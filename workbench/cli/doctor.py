@@ -100,9 +100,9 @@ def check_store(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "log and lake: empty")
         return
     from workbench.schema import KINDS
-    from workbench.store import open_view
+    from workbench.store import Follower
 
-    view = open_view(settings)
+    view = Follower(settings)
     yield Finding("ok", f"log: reads to its end, {len(view.registry)} series")
     missing = [file for kind in KINDS for file in view.files(kind) if not Path(file).exists()]
     if missing:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from intake.readers.entry import Catalog
 
     from workbench.query.broker import BrokerView
-    from workbench.store import Follower
+    from workbench.store import Reader
 
 _STEPS_US = [
     seconds * 1_000_000 for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400)
@@ -41,7 +41,7 @@ _POINTS = 300  # as many as a chart shows
 class Workbench:
     """A workbench, read. Every question sees what was written before it; a pinned one always the same."""
 
-    def __init__(self, settings: config.Settings, view: Follower | BrokerView, version: str | None) -> None:
+    def __init__(self, settings: config.Settings, view: Reader | BrokerView, version: str | None) -> None:
         self.settings = settings
         self.view = view
         self._pinned = version

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.query.broker import BrokerView
-    from workbench.store import Follower
+    from workbench.store import Reader
 
 
 class LakeTable(BaseReader):  # type: ignore[misc]
@@ -74,7 +74,7 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _view(home: str, version: str) -> Follower | BrokerView:
+def _view(home: str, version: str) -> Reader | BrokerView:
     return view_of(config.load(Path(home).expanduser() if home else None), version or None)
 
 

@@ -12,13 +12,13 @@ from workbench import config
 
 if TYPE_CHECKING:
     from workbench.query.broker import BrokerView
-    from workbench.store import Follower
+    from workbench.store import Reader
 
-_views: dict[tuple[Path, str], Follower | BrokerView] = {}
+_views: dict[tuple[Path, str], Reader | BrokerView] = {}
 _lock = threading.Lock()
 
 
-def view_of(settings: config.Settings, version: str | None = None) -> Follower | BrokerView:
+def view_of(settings: config.Settings, version: str | None = None) -> Reader | BrokerView:
     """The view of a home at a lake version (None: the newest, with the log), brought up to date.
 
     It stays open as long as the process. Raises VersionGone, LayoutUnknown.
@@ -33,7 +33,7 @@ def view_of(settings: config.Settings, version: str | None = None) -> Follower |
     return view
 
 
-def _opened(settings: config.Settings, version: str | None) -> Follower | BrokerView:
+def _opened(settings: config.Settings, version: str | None) -> Reader | BrokerView:
     from workbench.store import open_view
 
     # A sandbox that shows the lake needs no broker for what lies there and never changes.

@@ -55,7 +55,7 @@ from workbench.serve.running.hub_watch import watch_hub
 from workbench.serve.running.listen import Listener, listen, stop_on_signals
 from workbench.serve.sessions.brokers import Brokers
 from workbench.show import SHIPPED_DASHBOARDS, ShowContext, routes
-from workbench.store import Follower, View, open_view, state
+from workbench.store import Reader, View, open_view, state
 
 FOLLOW_EVERY_SECONDS = 0.05
 """How often the log's published end is looked at. A look costs microseconds; a sample is seen so much later at most."""
@@ -144,7 +144,7 @@ def _reached(gate: Gate, settings: Settings) -> Proxied:
 class Front:
     """What the routes of the main address share."""
 
-    def __init__(self, settings: Settings, view: Follower, engine: sa.Engine) -> None:
+    def __init__(self, settings: Settings, view: Reader, engine: sa.Engine) -> None:
         self._settings = settings
         self._view = view
         self._engine = engine

@@ -32,7 +32,7 @@ from workbench.serve.pages.navigation import entries
 from workbench.serve.process import Child, child_main
 from workbench.serve.running.listen import stop_on_signals, unix_socket
 from workbench.show import SHIPPED_DASHBOARDS, Board, Caller, Keep, Surroundings, Ways, drill_server
-from workbench.store import Follower, View, open_view, state
+from workbench.store import Reader, View, open_view, state
 
 FOLLOW_EVERY_SECONDS = 0.5
 """Charts move every few seconds; looking for new data more often would not be seen."""
@@ -111,7 +111,7 @@ def _board_file(settings: Settings) -> Path:
     return own if own.exists() else SHIPPED_DASHBOARDS / BOARD
 
 
-def _follow(view: Follower, stop: asyncio.Event) -> None:
+def _follow(view: Reader, stop: asyncio.Event) -> None:
     failing = False
     while not stop.is_set():
         try:

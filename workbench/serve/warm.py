@@ -51,7 +51,7 @@ def live(home: Path) -> None:
     from workbench.errors import QueryError
     from workbench.ingest import Caller, Receiver
     from workbench.query import instant, range_query
-    from workbench.store import open_view, open_writer
+    from workbench.store import Follower, open_writer
     from workbench.stream import StreamProcessor
 
     settings = config.load(home, environ={})
@@ -61,7 +61,7 @@ def live(home: Path) -> None:
     receiver = Receiver(writer, settings)
     caller = Caller(source="token:0", anonymous=False)
     now_us = time.time_ns() // 1000
-    follower = open_view(settings)
+    follower = Follower(settings)
     for turn in range(SERIES):
         outcomes = [
             receiver.otlp_metrics(otlp_body(now_us, turn), "application/x-protobuf", "", caller),

@@ -6,11 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.store.backends.opening import Reader, open_timeseries, open_view, open_warehouse
+    from workbench.store.backends.protocols import LabelledSamples, LabelMatcher, TimeSeriesStore, Warehouse
     from workbench.store.backup import Contents, back_up
     from workbench.store.batches import decode_batches, encode_batches
     from workbench.store.client import RemoteWriter, answer, attach
     from workbench.store.compaction import compact
-    from workbench.store.follow import Follower, open_view
+    from workbench.store.follow import Follower
     from workbench.store.lake import Lake
     from workbench.store.lock import FileLock
     from workbench.store.registry import Identity, Series, SeriesRegistry, series_batch, series_rows
@@ -28,14 +30,19 @@ _HOMES = {
     "FileLock": "lock",
     "Follower": "follow",
     "Identity": "registry",
+    "LabelMatcher": "backends.protocols",
+    "LabelledSamples": "backends.protocols",
     "Lake": "lake",
     "Position": "wal",
+    "Reader": "backends.opening",
     "RemoteWriter": "client",
     "Retained": "retention",
     "Samples": "samples",
     "Series": "registry",
     "SeriesRegistry": "registry",
+    "TimeSeriesStore": "backends.protocols",
     "View": "view",
+    "Warehouse": "backends.protocols",
     "Writer": "writer",
     "answer": "client",
     "apply_retention": "retention",
@@ -44,7 +51,9 @@ _HOMES = {
     "compact": "compaction",
     "decode_batches": "batches",
     "encode_batches": "batches",
-    "open_view": "follow",
+    "open_timeseries": "backends.opening",
+    "open_view": "backends.opening",
+    "open_warehouse": "backends.opening",
     "open_writer": "writer",
     "read_contents": "restoring",
     "restore": "restoring",
@@ -69,14 +78,19 @@ __all__ = [
     "FileLock",
     "Follower",
     "Identity",
+    "LabelMatcher",
+    "LabelledSamples",
     "Lake",
     "Position",
+    "Reader",
     "RemoteWriter",
     "Retained",
     "Samples",
     "Series",
     "SeriesRegistry",
+    "TimeSeriesStore",
     "View",
+    "Warehouse",
     "Writer",
     "answer",
     "apply_retention",
@@ -85,7 +99,9 @@ __all__ = [
     "compact",
     "decode_batches",
     "encode_batches",
+    "open_timeseries",
     "open_view",
+    "open_warehouse",
     "open_writer",
     "read_contents",
     "restore",

@@ -157,11 +157,3 @@ class Follower(View):
 
     def _corrupt(self, message: str) -> LogCorrupt:
         return LogCorrupt(message, where=str(segment_path(self._settings, self._next)), hint=DOCTOR)
-
-
-def open_view(settings: Settings, *, version: str | None = None) -> Follower:
-    """Read a home, whether or not a workbench runs there; an empty home gives an empty view.
-
-    With `version` only what that manifest names, for ever the same. Raises LayoutUnknown, VersionGone, LogCorrupt.
-    """
-    return Follower(settings, version=version)

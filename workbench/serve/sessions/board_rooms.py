@@ -16,7 +16,7 @@ from workbench.query import Matchers, limited
 from workbench.sandbox import Broker, ConfinedKernel, Limits, available, own_caches, sandboxed
 from workbench.serve.access.rows import RowsViews
 from workbench.serve.identity.people import Person
-from workbench.store import Follower, View, open_view, state
+from workbench.store import Reader, View, open_view, state
 
 HINT = "Boards for many readers should ask for less at once."
 
@@ -94,7 +94,7 @@ class Rooms:
         return self._rows.of(person).matchers
 
     @functools.cached_property
-    def _view(self) -> Follower:
+    def _view(self) -> Reader:
         view = open_view(self.settings)
         view.refresh()
         return view

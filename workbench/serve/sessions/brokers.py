@@ -24,7 +24,7 @@ from workbench.sandbox import Broker
 from workbench.serve.access.rows import RowsViews
 from workbench.serve.identity.people import Person
 from workbench.serve.running.control import serve_control
-from workbench.store import Follower, View, open_view, state
+from workbench.store import Reader, View, open_view, state
 
 TIMEOUT_SECONDS = 1.5
 REMEMBERED_SECONDS = 0.9
@@ -84,7 +84,7 @@ class Brokers:
         rows = self._rows.of(self._person(person))
         return self._pinned_limited(version, rows.matchers) if version else rows.view
 
-    def _open_version(self, version: str) -> Follower:
+    def _open_version(self, version: str) -> Reader:
         return open_view(self._settings, version=version)
 
     def _limit_version(self, version: str, matchers: Matchers) -> View:

@@ -1,0 +1,65 @@
+"""Real servers for the tests of the back ends, each on a free port of the loopback with an empty folder."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from conftest import need
+
+PROMETHEUS = """
+global: {scrape_interval: 1h}
+storage: {tsdb: {out_of_order_time_window: 40d}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path, ready: Callable[[], object]) -> Iterator[None]:
+    """A server from when it answers until the end of the block."""
+    with log.open("w") as out:
+        process = subprocess.Popen(list(command), stdout=out, stderr=out, cwd=log.parent)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                ready()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(log.read_text()[-4000:]) from None
+                time.sleep(0.05)  # a server of another make: there is no event to await
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(url: str) -> Callable[[], object]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return lambda: opener.open(url, timeout=1).read()
+
+
+@contextmanager
+def prometheus(folder: Path) -> Iterator[str]:
+    program = shutil.which("prometheus")
+    need(program, "prometheus (Debian: prometheus)")
+    (folder / "prometheus.yml").write_text(PROMETHEUS)
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        str(program), f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}", "--web.enable-remote-write-receiver", "--log.level=error",
+    ]  # fmt: skip
+    with running(command, folder / "prometheus.log", answers(f"http://{address}/-/ready")):
+        yield f"prometheus+http://{address}"
