@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from conftest import need
 
 PROMETHEUS = """
@@ -63,3 +64,43 @@ def prometheus(folder: Path) -> Iterator[str]:
     ]  # fmt: skip
     with running(command, folder / "prometheus.log", answers(f"http://{address}/-/ready")):
         yield f"prometheus+http://{address}"
+
+
+@contextmanager
+def influxdb(folder: Path) -> Iterator[str]:
+    program = shutil.which("influxd")
+    need(program, "influxd (Debian: influxdb)")
+    http, rpc = free_port(), free_port()
+    (folder / "influxdb.conf").write_text(f"""
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+dir = "{folder / "meta"}"
+[data]
+dir = "{folder / "data"}"
+wal-dir = "{folder / "wal"}"
+query-log-enabled = false
+[monitor]
+store-enabled = false
+[http]
+bind-address = "127.0.0.1:{http}"
+log-enabled = false
+""")
+    command = [str(program), "-config", str(folder / "influxdb.conf")]
+    with running(command, folder / "influxdb.log", answers(f"http://127.0.0.1:{http}/ping")):
+        yield f"influxdb+http://127.0.0.1:{http}?db=workbench"
+
+
+@contextmanager
+def victoriametrics(folder: Path) -> Iterator[str]:
+    """Not among what CI provides: built from its Go module, looked for by its command."""
+    program = shutil.which("victoria-metrics")
+    if not program:
+        pytest.skip("victoria-metrics (built from its Go module)")
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        str(program), f"-storageDataPath={folder / 'data'}", f"-httpListenAddr={address}", "-retentionPeriod=10y",
+        "-search.latencyOffset=0s", "-loggerLevel=ERROR",
+    ]  # fmt: skip
+    with running(command, folder / "victoriametrics.log", answers(f"http://{address}/health")):
+        yield f"victoriametrics+http://{address}"

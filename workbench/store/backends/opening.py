@@ -22,6 +22,10 @@ LAKE = "lake"
 TIMESERIES = {
     "prometheus+http": ("prometheus", "Prometheus"),
     "prometheus+https": ("prometheus", "Prometheus"),
+    "victoriametrics+http": ("victoriametrics", "VictoriaMetrics"),
+    "victoriametrics+https": ("victoriametrics", "VictoriaMetrics"),
+    "influxdb+http": ("influxdb", "InfluxDB"),
+    "influxdb+https": ("influxdb", "InfluxDB"),
 }
 """Scheme of a URL -> module and class of a `TimeSeriesStore`."""
 
