@@ -222,7 +222,9 @@ def test_sql_tables_and_selections_give_the_same(views: tuple[View, View]):
     keys = ["host", "job", "time"]
     one, other = (frame.sort_values(keys, ignore_index=True).astype(str) for frame in frames)
     assert one.equals(other)
-    joined = "SELECT name, count(*) AS n FROM samples JOIN series USING (series) WHERE name <> 'odd' GROUP BY ALL ORDER BY ALL"
+    joined = """
+        SELECT name, count(*) AS n FROM samples JOIN series USING (series) WHERE name <> 'odd'
+        GROUP BY ALL ORDER BY ALL"""
     lake, remote = (sql(view, joined, now_us=NOW_US) for view in views)
     assert remote.equals(lake)
 
