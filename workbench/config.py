@@ -123,10 +123,12 @@ class Query:
     `broker` is the socket by which a sandboxed process reads, in place of log and lake; empty outside of sandboxes.
     """
 
-    lookback_seconds: int = 300
+    lookback_seconds: float = 300
     max_samples: int = 50_000_000
     max_steps: int = 11_000
     timeout_seconds: int = 60
+    concurrent: int = 4
+    queue: int = 64
     head_seconds: int = 7200
     head_samples: int = 8_000_000
     max_rows: int = 1_000_000

@@ -13,7 +13,8 @@ WorkbenchError
 ├── QueryError              a query cannot be answered (422)
 │   ├── QuerySyntaxError    it does not parse; knows the position (400)
 │   ├── NotEvaluated        it parses, but this version does not evaluate it yet
-│   └── QueryLimit          it would exceed a limit on samples, steps or time
+│   ├── QueryLimit          it would exceed a limit on samples, steps or time
+│   └── QueryCanceled       whoever asked is not there any more (499)
 ├── StoreError              the log, the lake or the state cannot serve (503)
 │   ├── LogSyncError        a write could not be made durable; the segment was abandoned
 │   ├── LogCorrupt          a checksum fails where no crash explains it, or the log is not ours
@@ -135,6 +136,12 @@ class NotEvaluated(QueryError):
 
 class QueryLimit(QueryError):
     """A query would exceed a limit on samples, steps or time."""
+
+
+class QueryCanceled(QueryError):
+    """Whoever asked went away, so the answer was not finished."""
+
+    status = 499
 
 
 class StoreError(WorkbenchError):

@@ -25,6 +25,7 @@ from workbench import config
 from workbench.query import parse_matchers
 from workbench.sandbox import available
 from workbench.serve.access.rows import RowsViews, remove_rows, set_rows
+from workbench.serve.access.versions import Versions
 from workbench.serve.identity.people import create_owner
 from workbench.serve.identity.users import add_user
 from workbench.serve.sessions.brokers import Brokers
@@ -40,7 +41,7 @@ class Front:
         self.engine = state.engine(settings)
         create_owner(self.engine)
         self.user = add_user(self.engine, "ann", "analyst")
-        self.brokers = Brokers(settings, RowsViews(open_view(settings), self.engine), self.engine)
+        self.brokers = Brokers(settings, RowsViews(open_view(settings), self.engine), self.engine, Versions(settings))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

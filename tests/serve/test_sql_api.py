@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from workbench.config import Query
 from workbench.serve.access import policy
+from workbench.serve.access.versions import Versions
 from workbench.serve.identity.people import Person
 from workbench.serve.pages.sql_api import sql_routes
 from workbench.store import open_view
@@ -21,7 +22,7 @@ from workbench.store import open_view
 def app(settings):
     """The route as the gate hands requests on, for a person of the role in the header `role`."""
     view = open_view(settings)
-    routes = Starlette(routes=sql_routes(lambda _: view, Query(timeout_seconds=30)))
+    routes = Starlette(routes=sql_routes(lambda _: view, Versions(settings), Query(timeout_seconds=30)))
 
     async def gated(scope, receive, send):
         if scope["type"] == "http":

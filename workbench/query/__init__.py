@@ -6,10 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.query.api import error_response, prometheus_response
+    from workbench.query.api import error_response, federate_response, prometheus_response, read_response
+    from workbench.query.endpoints.cardinality import Cardinality, cardinality
     from workbench.query.evaluate import instant, range_query
     from workbench.query.index import LabelIndex, label_index
-    from workbench.query.limited_view import limited
+    from workbench.query.limited_view import limited, limits_of
     from workbench.query.matchers import Condition, Matchers, canonical, contains, matchers_text, parse_matchers
     from workbench.query.names import prometheus_labels
     from workbench.query.notebook.extension import load_extension
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from workbench.query.times import duration_us, moment_us
 
 _HOMES = {
+    "Cardinality": "endpoints.cardinality",
     "Condition": "matchers",
     "LabelIndex": "index",
     "Matcher": "promql",
@@ -32,14 +34,17 @@ _HOMES = {
     "Selection": "selection",
     "Workbench": "open",
     "canonical": "matchers",
+    "cardinality": "endpoints.cardinality",
     "contains": "matchers",
     "duration_us": "times",
     "encode_table": "relational.answers",
     "error_response": "api",
+    "federate_response": "api",
     "instant": "evaluate",
     "label_index": "index",
     "load_extension": "notebook.extension",
     "limited": "limited_view",
+    "limits_of": "limited_view",
     "matchers_text": "matchers",
     "moment_us": "times",
     "open_workbench": "open",
@@ -51,12 +56,14 @@ _HOMES = {
     "prometheus_response": "api",
     "range_query": "evaluate",
     "read_policies": "policies",
+    "read_response": "api",
     "select": "selection",
     "sql": "relational.statement",
     "sql_response": "relational.answers",
 }
 
 __all__ = [
+    "Cardinality",
     "Condition",
     "LabelIndex",
     "Matcher",
@@ -65,13 +72,16 @@ __all__ = [
     "Selection",
     "Workbench",
     "canonical",
+    "cardinality",
     "contains",
     "duration_us",
     "encode_table",
     "error_response",
+    "federate_response",
     "instant",
     "label_index",
     "limited",
+    "limits_of",
     "load_extension",
     "matchers_text",
     "moment_us",
@@ -84,6 +94,7 @@ __all__ = [
     "prometheus_response",
     "range_query",
     "read_policies",
+    "read_response",
     "select",
     "sql",
     "sql_response",

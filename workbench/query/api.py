@@ -6,43 +6,86 @@ Shapes and texts are those of Prometheus' documentation, "HTTP API"; what Promet
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
 
 from workbench import config
-from workbench.errors import InputError, QueryLimit, QuerySyntaxError, StoreError, WorkbenchError
+from workbench.errors import (
+    Busy,
+    InputError,
+    QueryCanceled,
+    QueryLimit,
+    QuerySyntaxError,
+    StoreError,
+    WorkbenchError,
+)
+from workbench.query.endpoints.asked import Asked, Parameters
+from workbench.query.endpoints.federate import PLAIN, federate
+from workbench.query.endpoints.labels import label_values, labels, metadata, series
+from workbench.query.endpoints.remote_read import remote_read
+from workbench.query.endpoints.syntax_tree import syntax_tree
 from workbench.query.evaluate import instant, range_query
-from workbench.query.index import label_index
-from workbench.query.promql import nodes, parse
-from workbench.query.times import duration_us, moment_us
+from workbench.query.evaluate.limits import never, query_budget
+from workbench.query.promql import parse
+from workbench.query.times import duration_us
 
 if TYPE_CHECKING:
+    from workbench.query.result import Result
     from workbench.store import View
 
-Parameters = Sequence[tuple[str, str]]
-"""Query string and form fields, in their order."""
+Canceled = Callable[[], bool]
+"""Whether nobody waits for the answer any more."""
 
 
 def prometheus_response(
-    view: View, endpoint: str, parameters: Parameters, *, now_us: int, limits: config.Query
+    view: View,
+    endpoint: str,
+    parameters: Parameters,
+    *,
+    now_us: int,
+    limits: config.Query,
+    canceled: Canceled = never,
 ) -> tuple[int, bytes]:
     """Answer one endpoint below `/api/v1/`: HTTP status and JSON body. Never raises for what a caller can send.
 
     Endpoints: query, query_range, labels, label/<name>/values, series, metadata, format_query, parse_query.
     """
     try:
-        data = _data(view, endpoint, parameters, now_us, limits)
+        call = _Call(view, Asked(parameters, now_us), limits, canceled)
+        data, warnings, infos = call.answer(endpoint)
     except WorkbenchError as error:
         return error_response(error)
-    return 200, orjson.dumps({"status": "success", "data": data})
+    body = {"status": "success", "data": data}
+    return 200, orjson.dumps(body | {name: said for name, said in (("warnings", warnings), ("infos", infos)) if said})
+
+
+def federate_response(
+    view: View, parameters: Parameters, accept: str, *, now_us: int, limits: config.Query, canceled: Canceled = never
+) -> tuple[int, str, bytes]:
+    """Answer `/federate`: status, media type and body; what is wrong is said in plain text, as Prometheus does."""
+    try:
+        budget = query_budget(limits, canceled)
+        return 200, *federate(view, Asked(parameters, now_us), accept, limits, budget)
+    except WorkbenchError as error:
+        return error.status, PLAIN, f"{error}\n".encode()
+
+
+def read_response(
+    view: View, body: bytes, *, limits: config.Query, canceled: Canceled = never
+) -> tuple[int, str, bytes]:
+    """Answer `/api/v1/read`: status, media type and a snappy block; what is wrong is said in plain text."""
+    try:
+        return 200, "application/x-protobuf", remote_read(view, body, query_budget(limits, canceled))
+    except WorkbenchError as error:
+        return error.status, PLAIN, f"{error}\n".encode()
 
 
 def error_response(error: WorkbenchError) -> tuple[int, bytes]:
-    """The JSON of an error in Prometheus' shape: errorType bad_data, execution, timeout, unavailable, not_found."""
+    """The JSON of an error in Prometheus' shape: errorType bad_data, execution, timeout, canceled, unavailable."""
     status, kind = error.status, "execution"
     message = error.message if not error.hint else f"{error.message}. {error.hint}"
     if isinstance(error, QuerySyntaxError):
@@ -53,55 +96,77 @@ def error_response(error: WorkbenchError) -> tuple[int, bytes]:
         message = f'invalid parameter "{error.where}": {message}' if error.where else message
     elif isinstance(error, QueryLimit) and "timed out" in error.message:
         status, kind = 503, "timeout"
+    elif isinstance(error, QueryCanceled):
+        kind = "canceled"
     elif isinstance(error, StoreError):
         kind = "unavailable"
+    elif isinstance(error, Busy):
+        status, kind = 503, "unavailable"
     return status, orjson.dumps({"status": "error", "errorType": kind, "error": message})
 
 
-def _data(view: View, endpoint: str, parameters: Parameters, now_us: int, limits: config.Query) -> Any:
-    single = dict(parameters)
-    if single.get("timeout"):
-        asked_seconds = math.ceil(duration_us(single["timeout"], name="timeout") / 1e6)
-        limits = replace(limits, timeout_seconds=min(limits.timeout_seconds, asked_seconds))
-    if endpoint == "query":
-        time_us = moment_us(single.get("time") or now_us / 1e6, now_us)
-        return _limited(instant(view, _query(single), time_us, limits=limits).to_prometheus(), single)
-    if endpoint == "query_range":
-        start_us, end_us = (moment_us(_required(single, name), now_us, name=name) for name in ("start", "end"))
-        step_us = duration_us(_required(single, "step"))
-        _check_range(start_us, end_us, step_us, limits)
-        found = range_query(view, _query(single), start_us, end_us, step_us, limits=limits)
-        return _limited(found.to_prometheus(), single)
-    if endpoint in ("format_query", "parse_query"):
-        return str(parse(_query(single)))
-    if endpoint == "metadata":
-        return _metadata(view, single)
-    index = label_index(view)
-    rows = _matched(view, [text for name, text in parameters if name == "match[]"])
-    if endpoint == "series":
-        if rows is None:
-            raise InputError("no match[] parameter provided", where="match[]")
-        return _cut([dict(index.rows[row].labels) for row in rows], single)
-    if endpoint == "labels":
-        names = index.labels() if rows is None else sorted({name for row in rows for name, _ in index.rows[row].labels})
-        return _cut(names, single)
-    head, _, tail = endpoint.partition("/")
-    name, _, last = tail.rpartition("/")
-    if head == "label" and last == "values" and name:
-        return _cut(index.values(name, rows), single)
-    raise InputError(f"there is no endpoint {endpoint!r}")
+@dataclass(frozen=True)
+class _Call:
+    """One call of the API."""
 
+    view: View
+    asked: Asked
+    limits: config.Query
+    canceled: Canceled
 
-def _query(single: dict[str, str]) -> str:
-    if not single.get("query"):
-        raise QuerySyntaxError("no expression found in input", position=0)
-    return single["query"]
+    def answer(self, endpoint: str) -> tuple[Any, list[str], list[str]]:
+        """`data`, `warnings` and `infos`."""
+        if endpoint in ("query", "query_range"):
+            return self._query(endpoint)
+        return *self._look_up(endpoint), []
 
+    def _look_up(self, endpoint: str) -> tuple[Any, list[str]]:
+        if endpoint == "format_query":
+            return str(parse(self.asked.expression())), []
+        if endpoint == "parse_query":
+            return syntax_tree(parse(self.asked.expression())), []
+        if endpoint == "metadata":
+            return metadata(self.view, self.asked), []
+        budget = query_budget(self.limits, self.canceled)
+        if endpoint == "series":
+            return series(self.view, self.asked, budget)
+        if endpoint == "labels":
+            return labels(self.view, self.asked, budget)
+        head, _, tail = endpoint.partition("/")
+        name, _, last = tail.rpartition("/")
+        if head == "label" and last == "values" and name:
+            return label_values(self.view, self.asked, name, budget)
+        raise InputError(f"there is no endpoint {endpoint!r}")
 
-def _required(single: dict[str, str], name: str) -> str:
-    if not single.get(name):
-        raise InputError(f"cannot parse {single.get(name, '')!r}", where=name, hint="The parameter is required.")
-    return single[name]
+    def _query(self, endpoint: str) -> tuple[dict[str, Any], list[str], list[str]]:
+        asked, limits = self.asked, self._limits()
+        begun = time.monotonic()
+        if endpoint == "query":
+            time_us = asked.time_us("time", asked.now_us)
+            found = instant(self.view, asked.expression(), time_us, limits=limits, canceled=self.canceled)
+        else:
+            start_us, end_us = asked.time_us("start"), asked.time_us("end")
+            step_us = duration_us(asked.required("step"))
+            _check_range(start_us, end_us, step_us, limits)
+            found = range_query(
+                self.view, asked.expression(), start_us, end_us, step_us, limits=limits, canceled=self.canceled
+            )
+        data, warnings = found.to_prometheus(), list(found.warnings)
+        if data["resultType"] in ("vector", "matrix"):
+            data["result"], truncated = asked.cut(data["result"])
+            warnings += truncated
+        if asked.get("stats"):
+            data["stats"] = _stats(found, time.monotonic() - begun)
+        return data, warnings, list(found.infos)
+
+    def _limits(self) -> config.Query:
+        """The limits in force, tightened by what the caller asks for."""
+        limits = self.limits
+        if self.asked.get("timeout"):
+            asked_seconds = math.ceil(duration_us(self.asked.get("timeout"), name="timeout") / 1e6)
+            limits = replace(limits, timeout_seconds=min(limits.timeout_seconds, asked_seconds))
+        lookback_us = self.asked.duration_us("lookback_delta")
+        return limits if lookback_us is None else replace(limits, lookback_seconds=lookback_us / 1e6)
 
 
 def _check_range(start_us: int, end_us: int, step_us: int, limits: config.Query) -> None:
@@ -116,34 +181,8 @@ def _check_range(start_us: int, end_us: int, step_us: int, limits: config.Query)
         )
 
 
-def _limited(data: dict[str, Any], single: dict[str, str]) -> dict[str, Any]:
-    if data["resultType"] in ("vector", "matrix"):
-        data["result"] = _cut(data["result"], single)
-    return data
-
-
-def _cut(found: list[Any], single: dict[str, str]) -> list[Any]:
-    limit = single.get("limit") or "0"
-    if not limit.isdecimal():
-        raise InputError(f"{limit!r} is not a number of results", where="limit")
-    return found[: int(limit)] if int(limit) else found
-
-
-def _matched(view: View, selectors: Iterable[str]) -> np.ndarray | None:
-    """Rows that any of the selectors matches; None where there are none."""
-    index = label_index(view)
-    found = []
-    for text in selectors:
-        node = parse(text)
-        if not isinstance(node, nodes.Selector):
-            raise InputError(f"{text!r} is not a series selector", where="match[]")
-        found.append(index.select(node.matchers))
-    return np.unique(np.concatenate(found)) if found else None
-
-
-def _metadata(view: View, single: dict[str, str]) -> dict[str, Any]:
-    index = label_index(view)
-    wanted = single.get("metric")
-    names = _cut([name for name in index.families() if not wanted or name == wanted], single)
-    known: Callable[[str], tuple[str, str, str]] = index.metadata
-    return {name: [dict(zip(("type", "unit", "help"), known(name), strict=True))] for name in names}
+def _stats(found: Result, seconds: float) -> dict[str, Any]:
+    """Prometheus' statistics, as far as they mean something here: nodes are evaluated for all steps at once."""
+    timings = {"evalTotalTime": seconds, "execTotalTime": seconds}
+    samples = {"totalQueryableSamples": found.samples, "peakSamples": found.samples}
+    return {"timings": timings, "samples": samples}

@@ -5,6 +5,7 @@ anywhere, so a notebook gives the same figures inside a sandbox and outside.
 
     GET  /state?version=                                      -> JSON: lake_version, latest_us, time_us; book and
                                                                  generation of the series
+    GET  /version?time=                                       -> JSON: lake_version that was the newest then
     GET  /series?version=&since=N                             -> Arrow stream of the kind `series`
     GET  /days?version=&kind=                                 -> JSON: days since 1970 of which the lake has rows
     GET  /table?version=&kind=&columns=&start=&end=           -> Arrow stream
@@ -70,6 +71,10 @@ class BrokerView(View):
     def version_time_us(self) -> int:
         """When that manifest was written, 0 before the first."""
         return int(self._state["time_us"])
+
+    def version_at(self, time_us: int) -> str:
+        """Id of the manifest that was the newest at a time. Raises VersionGone."""
+        return str(self._json("GET", "/version", time=time_us)["lake_version"])
 
     def refresh(self) -> bool:
         """Ask what is new, and learn the series that are; True if anything was."""

@@ -83,6 +83,13 @@ class LabelIndex:
                 return sorted(self._postings.get(label, {}))
             return sorted({dict(self.rows[row].labels).get(label, "") for row in rows} - {""})
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Label -> value -> number of series."""
+        with self._lock:
+            return {
+                label: {value: len(rows) for value, rows in values.items()} for label, values in self._postings.items()
+            }
+
     def families(self) -> list[str]:
         """All metrics, sorted: a histogram or summary once, under the name that its parts share."""
         with self._lock:

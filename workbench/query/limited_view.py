@@ -30,6 +30,11 @@ def limited(view: View, matchers: Sequence[Matcher]) -> View:
     return LimitedView(view, canonical(matchers)) if matchers else view
 
 
+def limits_of(view: View) -> Matchers:
+    """What the rows of a view have to meet; empty where it shows all."""
+    return view.matchers if isinstance(view, LimitedView) else ()
+
+
 class LimitedView(View):
     """A view through another. Thread-safe; follows what that one takes in.
 
@@ -68,6 +73,10 @@ class LimitedView(View):
     def lake_version(self) -> str:
         """Id of the manifest that is read."""
         return self._view.lake_version
+
+    def version_at(self, time_us: int) -> str:
+        """Id of the manifest that was the newest at a time. Raises VersionGone."""
+        return self._view.version_at(time_us)
 
     @property
     def sealed_segment(self) -> int:

@@ -21,7 +21,7 @@ class Result:
 
     `kind` is vector, matrix, scalar or string; a string has its words in `text`. `lake_version` names the newest sealed
     state that was read ("" before the first seal). `warnings` and `infos` are what the evaluation has to say beside it,
-    in Prometheus' words.
+    in Prometheus' words; `samples` counts what it read and made.
     """
 
     kind: str
@@ -33,6 +33,7 @@ class Result:
     text: str = ""
     warnings: tuple[str, ...] = ()
     infos: tuple[str, ...] = ()
+    samples: int = 0
 
     @classmethod
     def of_text(cls, text: str, times_us: np.ndarray, lake_version: str) -> Result:

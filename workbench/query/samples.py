@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from workbench.store import Samples, View
 
 
+def _unchecked() -> None:
+    """Nothing ends the query but its samples."""
+
+
 @dataclass
 class Budget:
-    """How many samples may still be read."""
+    """How many samples may still be read; `check` raises when the query has to end for another reason."""
 
     limit: int
     spent: int = 0
+    check: Callable[[], None] = _unchecked
 
     @property
     def left(self) -> int:
@@ -30,7 +35,8 @@ class Budget:
         return self.limit - self.spent
 
     def spend(self, samples: int) -> None:
-        """Account for samples read or made. Raises QueryLimit if they are too many."""
+        """Account for samples read or made. Raises QueryLimit if they are too many, and what `check` raises."""
+        self.check()
         self.spent += samples
         if self.spent > self.limit:
             raise QueryLimit(

@@ -107,6 +107,7 @@ class _Answers:
         """Status, media type and the parts of the body. Raises WorkbenchError, also while they are made."""
         ways = {
             ("GET", "/state"): self._state,
+            ("GET", "/version"): self._version,
             ("GET", "/series"): self._series,
             ("GET", "/days"): self._days,
             ("GET", "/table"): self._table,
@@ -119,7 +120,8 @@ class _Answers:
         if way is None:
             known = ", ".join(f"{verb} {name}" for verb, name in ways)
             raise InputError(f"there is no {method} {path}", hint=f"There are: {known}, /api/v1/….")
-        kind = "application/json" if path in ("/state", "/days", "/seal") else "application/vnd.apache.arrow.stream"
+        plain = path in ("/state", "/version", "/days", "/seal")
+        kind = "application/json" if plain else "application/vnd.apache.arrow.stream"
         return 200, kind, self._in_turn(way(query, body))
 
     def _in_turn(self, parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -144,6 +146,12 @@ class _Answers:
             "generation": registry.generation,
         }
         yield json.dumps(state).encode()
+
+    def _version(self, query: dict[str, str], body: bytes) -> Iterator[bytes]:
+        time_us = _number(query, "time")
+        if time_us is None:
+            raise InputError("needs a time", where="query")
+        yield json.dumps({"lake_version": self._views("").version_at(time_us)}).encode()
 
     def _series(self, query: dict[str, str], body: bytes) -> Iterator[bytes]:
         fresh = self._view(query).registry.since(_number(query, "since") or 0)

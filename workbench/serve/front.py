@@ -34,6 +34,7 @@ from workbench.serve.access.origins import Origins
 from workbench.serve.access.proxied import Proxied
 from workbench.serve.access.reach import people_origins, server_context, trusted_proxies
 from workbench.serve.access.rows import VIEWS_MAX, Rows, RowsViews
+from workbench.serve.access.versions import Versions
 from workbench.serve.identity.audit import through_hub
 from workbench.serve.identity.people import Resolver
 from workbench.serve.identity.signin import SignIn
@@ -47,6 +48,7 @@ from workbench.serve.pages.publish_pages import PublishPages
 from workbench.serve.pages.query_api import query_routes
 from workbench.serve.pages.report_pages import report_files, report_routes
 from workbench.serve.pages.sql_api import sql_routes
+from workbench.serve.pages.status_api import status_routes
 from workbench.serve.pages.windows_api import windows_routes
 from workbench.serve.process import Child, child_main
 from workbench.serve.running import local_http
@@ -152,7 +154,8 @@ class Front:
         self._troubles: Sequence[str] = ()
         self._answers = False
         self._rows = RowsViews(view, engine)
-        self.brokers = Brokers(settings, self._rows, engine)
+        self._versions = Versions(settings)
+        self.brokers = Brokers(settings, self._rows, engine, self._versions)
         self._contexts: dict[Rows, ShowContext] = {}
 
     def follow(self, stop: asyncio.Event) -> None:
@@ -186,8 +189,14 @@ class Front:
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
-            *query_routes(self.view_of, self._settings.query),
-            *sql_routes(self.view_of, self._settings.query),
+            *query_routes(self.view_of, self._versions, self._settings.query),
+            *status_routes(
+                self.view_of,
+                self._settings,
+                alerts=lambda request: self.alerts(self.rows_of(request).condition),
+                ready=self._is_ready,
+            ),
+            *sql_routes(self.view_of, self._versions, self._settings.query),
             *windows_routes(self.view_of, self._settings),
             *report_routes(self._settings, self.rows_of),
             *BoardPages(self._settings, self.rows_of).routes(),
@@ -230,10 +239,13 @@ class Front:
 
     async def readyz(self, _: Request) -> Response:
         """200 when the hub takes writes and this process answers pages and queries; nothing else counts."""
+        ready = await self._is_ready()
+        return JSONResponse({"hub": self._hub_ready, "front": self._answers}, 200 if ready else 503)
+
+    async def _is_ready(self) -> bool:
         status, _body = await local_http.get(self._settings.hub_socket, "/health")
         self._hub_ready = status == 200
-        ready = self._hub_ready and self._answers
-        return JSONResponse({"hub": self._hub_ready, "front": self._answers}, 200 if ready else 503)
+        return self._hub_ready and self._answers
 
     async def metrics(self, request: Request) -> Response:
         """The hub's own counters in Prometheus' text format, for those who may see all rows."""

@@ -7,6 +7,7 @@ the highest number; hub and keeper both write them, each under the maintenance l
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import fcntl
 import hashlib
@@ -15,6 +16,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.errors import LayoutUnknown, VersionGone
@@ -72,6 +74,20 @@ class Manifests:
             with contextlib.suppress(VersionGone):  # expired between the listing and the reading
                 return self.read(name)
         return None
+
+    def at(self, time_us: int) -> Manifest:
+        """The version that was the newest at a time (microseconds UTC), as long as it is kept. Raises VersionGone."""
+        ids = self.ids()
+        after = bisect.bisect_right(ids, time_us, key=lambda name: self.read(name).time_us)
+        # What expired between two that are kept was the newest for a while: nobody knows any more whether then.
+        gap = 0 < after < len(ids) and _number(ids[after]) != _number(ids[after - 1]) + 1
+        if not after or gap:
+            raise VersionGone(
+                "the lake version of that time is not there",
+                where=datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="seconds"),
+                hint=self._kept(),
+            )
+        return self.read(ids[after - 1])
 
     def read(self, name: str) -> Manifest:
         """One manifest by id. Raises VersionGone, and LayoutUnknown for one that a newer workbench wrote."""

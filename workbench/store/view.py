@@ -88,6 +88,10 @@ class View:
         manifest = self._lake.manifest(self._version)
         return manifest.time_us if manifest else 0
 
+    def version_at(self, time_us: int) -> str:
+        """Id of the manifest that was the newest at a time (microseconds UTC). Raises VersionGone."""
+        return self._lake.manifests.at(time_us).id
+
     @property
     def sealed_segment(self) -> int:
         """Highest log segment that the lake holds, as far as this view knows."""

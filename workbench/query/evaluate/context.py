@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench import config
-from workbench.errors import NotEvaluated, QueryError, QueryLimit
+from workbench.errors import NotEvaluated, QueryError
 from workbench.query.evaluate.annotations import Annotations
 from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import LabelIndex
@@ -51,27 +50,22 @@ class Context:
     evaluate: Callable[[Context, Node], Scalar | Vector]
     budget: Budget
     notes: Annotations = field(default_factory=Annotations)
-    started: float = field(default_factory=time.monotonic)
 
     @property
     def lookback_us(self) -> int:
         """How old a sample may be to stand for now."""
-        return self.limits.lookback_seconds * 1_000_000
+        return round(self.limits.lookback_seconds * 1e6)
 
     def at(self, times_us: np.ndarray) -> Context:
         """The same evaluation at other times, within what is left of the limits."""
         return replace(self, times_us=times_us)
 
     def check_time(self) -> None:
-        """Raise QueryLimit if the query runs longer than it may."""
-        if time.monotonic() - self.started > self.limits.timeout_seconds:
-            raise QueryLimit(
-                f"query timed out after {self.limits.timeout_seconds} s", hint="Ask for fewer series or steps."
-            )
+        """Raise QueryLimit if the query runs longer than it may, QueryCanceled if nobody waits for it any more."""
+        self.budget.check()
 
     def count(self, samples: int) -> None:
-        """Account for samples that are about to be made, and for the time. Raises QueryLimit."""
-        self.check_time()
+        """Account for samples that are about to be made, and for the time. Raises QueryLimit, QueryCanceled."""
         self.budget.spend(samples)
 
     def ends_us(self, when: When) -> np.ndarray:

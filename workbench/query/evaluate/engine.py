@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,11 @@ from workbench.errors import QueryError, QueryLimit
 from workbench.query.evaluate import aggregate, binary, functions, overtime
 from workbench.query.evaluate.annotations import INFO, WARNING
 from workbench.query.evaluate.context import Context, not_evaluated
+from workbench.query.evaluate.limits import never, query_budget
 from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import label_index
 from workbench.query.promql import Node, nodes, parse
 from workbench.query.result import Result
-from workbench.query.samples import Budget
 
 if TYPE_CHECKING:
     from workbench.store import View
@@ -27,13 +28,21 @@ _EVALUATIONS = Counter("workbench_query_evaluations", "Expressions evaluated, by
 _SAMPLES = Counter("workbench_query_samples", "Samples read or made by evaluations.")
 
 
-def instant(view: View, expr: str | Node, time_us: int, *, limits: config.Query = _DEFAULT) -> Result:
+def instant(
+    view: View,
+    expr: str | Node,
+    time_us: int,
+    *,
+    limits: config.Query = _DEFAULT,
+    canceled: Callable[[], bool] = never,
+) -> Result:
     """Evaluate an expression at one time (int64 us since 1970).
 
-    The kind of the result is that of the expression. Raises QuerySyntaxError, NotEvaluated, QueryLimit, QueryError.
+    The kind of the result is that of the expression. `canceled` is asked now and then whether nobody waits for the
+    answer any more. Raises QuerySyntaxError, NotEvaluated, QueryLimit, QueryCanceled, QueryError.
     """
     node = parse(expr) if isinstance(expr, str) else expr
-    context = _context(view, np.array([time_us], np.int64), 0, limits)
+    context = _context(view, np.array([time_us], np.int64), 0, limits, canceled)
     _EVALUATIONS.labels("instant").inc()
     bare = _bare(node)
     if isinstance(bare, nodes.Text):
@@ -44,11 +53,18 @@ def instant(view: View, expr: str | Node, time_us: int, *, limits: config.Query 
 
 
 def range_query(
-    view: View, expr: str | Node, start_us: int, end_us: int, step_us: int, *, limits: config.Query = _DEFAULT
+    view: View,
+    expr: str | Node,
+    start_us: int,
+    end_us: int,
+    step_us: int,
+    *,
+    limits: config.Query = _DEFAULT,
+    canceled: Callable[[], bool] = never,
 ) -> Result:
     """Evaluate an expression at start, start + step, … up to the end (all int64 us); the result is a matrix.
 
-    Raises QuerySyntaxError, NotEvaluated, QueryLimit, QueryError.
+    Raises QuerySyntaxError, NotEvaluated, QueryLimit, QueryCanceled, QueryError.
     """
     node = parse(expr) if isinstance(expr, str) else expr
     if step_us <= 0:
@@ -62,13 +78,16 @@ def range_query(
     if node.type not in (nodes.SCALAR, nodes.VECTOR):
         raise QueryError(f"invalid expression type {node.type!r} for range query, must be scalar or instant vector")
     _EVALUATIONS.labels("range").inc()
-    context = _context(view, np.arange(start_us, end_us + 1, step_us, dtype=np.int64), step_us, limits)
+    context = _context(view, np.arange(start_us, end_us + 1, step_us, dtype=np.int64), step_us, limits, canceled)
     return _said(_result(_evaluate(context, node), context, "matrix"), context, expr)
 
 
-def _context(view: View, times_us: np.ndarray, step_us: int, limits: config.Query) -> Context:
+def _context(
+    view: View, times_us: np.ndarray, step_us: int, limits: config.Query, canceled: Callable[[], bool]
+) -> Context:
     edges_us = (int(times_us[0]), int(times_us[-1]))
-    return Context(view, label_index(view), limits, times_us, edges_us, step_us, _evaluate, Budget(limits.max_samples))
+    budget = query_budget(limits, canceled)
+    return Context(view, label_index(view), limits, times_us, edges_us, step_us, _evaluate, budget)
 
 
 def _evaluate(context: Context, node: Node) -> Scalar | Vector:
@@ -140,7 +159,8 @@ def _negated(value: Scalar | Vector, operator: str) -> Scalar | Vector:
 def _said(result: Result, context: Context, expr: str | Node) -> Result:
     """With what the evaluation had to say."""
     text = expr if isinstance(expr, str) else str(expr)
-    return replace(result, warnings=context.notes.texts(WARNING, text), infos=context.notes.texts(INFO, text))
+    warnings, infos = (context.notes.texts(kind, text) for kind in (WARNING, INFO))
+    return replace(result, warnings=warnings, infos=infos, samples=context.budget.spent)
 
 
 def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:

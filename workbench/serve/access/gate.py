@@ -1,11 +1,12 @@
 """The gate before every route of the addresses for people, HTTP and websocket alike: deny by default.
 
-In this order: exact Host; Origin; a path that means one thing; what is open (`/healthz`, `/readyz`, the sign-in page);
+In this order: exact Host; Origin; a path that means one thing; what is open (OPEN, the sign-in page);
 cookie or token -> person -> role -> path. A proxied server that trusts the gate checks none of this itself.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from workbench.serve.identity.people import Person, Resolver
 
 Scope = MutableMapping[str, Any]
 
-OPEN = frozenset({"/healthz", "/readyz"})
+OPEN = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LASTING = frozenset({"GET", "WEBSOCKET"})
 """What can go on for hours. What changes something has to come to its end, also where it ends its own session."""
@@ -165,10 +166,7 @@ class Gate:
 
     def _person(self, headers: Headers, method: str) -> Person:
         if headers.authorization is not None and self._address.tokens:
-            scheme, _, secret = headers.authorization.partition(" ")
-            if scheme.lower() != "bearer":
-                raise SignInRequired("only `Authorization: Bearer TOKEN` is understood", where="Authorization")
-            return self._resolver.token(secret.strip())
+            return self._resolver.token(_token(headers.authorization))
         session = headers.cookie(self._door.cookie)
         # The lookup reads SQLite (0.1 ms) on the event loop, at most once a second for each session.
         person = self._address.session(session) if session else None
@@ -203,6 +201,22 @@ class Gate:
             await send(message)
 
         return dressed
+
+
+def _token(authorization: str) -> str:
+    """`Bearer TOKEN`, or `Basic` with the token as password (who knows only addresses: `http://token:TOKEN@host`).
+
+    Basic is never asked for, so no browser keeps it and sends it along by itself. Raises SignInRequired.
+    """
+    scheme, _, secret = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return secret.strip()
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            _, colon, password = base64.b64decode(secret.strip(), validate=True).decode().partition(":")
+            if colon:
+                return password
+    raise SignInRequired("only `Authorization: Bearer TOKEN` is understood", where="Authorization")
 
 
 def _method(scope: Scope) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,41 +12,31 @@ from starlette.routing import Route
 
 from workbench.config import Query
 from workbench.query import sql_response
-from workbench.serve.pages.query_api import FORM
+from workbench.serve.access.versions import Versions
+from workbench.serve.pages.turns import Turns, answered, in_turn, parameters_of
 from workbench.store import View
 
 CONCURRENT = 2
 """Statements that run at once, each in the memory of `query.sql_memory_bytes`; others wait."""
 FOR_ADMINS = ("audit",)
-_LOOK_SECONDS = 0.5  # how often a client that went away is noticed
 
 
-def sql_routes(view_of: Callable[[Request], View], limits: Query) -> list[Route]:
+def sql_routes(view_of: Callable[[Request], View], versions: Versions, limits: Query) -> list[Route]:
     """The route of the SQL API, over the rows of whoever asks. A client that goes away ends its statement."""
-    turn = asyncio.Semaphore(CONCURRENT)
+    turns = Turns(CONCURRENT, limits.queue, limits.timeout_seconds)
 
     async def answer(request: Request) -> Response:
-        parameters = dict(request.query_params.multi_items())
-        if request.method == "POST" and request.headers.get("content-type", "").startswith(FORM):
-            parameters |= parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
-        cancel = threading.Event()
-        async with turn:
-            answering = asyncio.create_task(
-                asyncio.to_thread(
-                    sql_response,
-                    view_of(request),
-                    parameters,
-                    request.headers.get("accept", ""),
-                    now_us=time.time_ns() // 1000,
-                    limits=limits,
-                    without=() if request.state.person.role == "admin" else FOR_ADMINS,
-                    cancel=cancel,
-                )
+        parameters = dict(await parameters_of(request))
+        rows, accept = view_of(request), request.headers.get("accept", "")
+        without = () if request.state.person.role == "admin" else FOR_ADMINS
+
+        def question(gone: threading.Event) -> Response:
+            view, now_us = versions.asked(rows, parameters, time.time_ns() // 1000)
+            status, media, body = sql_response(
+                view, parameters, accept, now_us=now_us, limits=limits, without=without, cancel=gone
             )
-            while not (await asyncio.wait({answering}, timeout=_LOOK_SECONDS))[0]:
-                if await request.is_disconnected():
-                    cancel.set()
-        status, media, body = answering.result()
-        return Response(body, status, media_type=media)
+            return answered(request, view, status, media, body)
+
+        return await in_turn(request, turns, question)
 
     return [Route("/api/v1/sql", answer, methods=["GET", "POST"])]

@@ -19,17 +19,15 @@ import sqlalchemy as sa
 
 from workbench.config import Settings, ensure_private_dir
 from workbench.errors import Forbidden, WorkbenchError
-from workbench.query import Matchers, limited
 from workbench.sandbox import Broker
 from workbench.serve.access.rows import RowsViews
+from workbench.serve.access.versions import Versions
 from workbench.serve.identity.people import Person
 from workbench.serve.running.control import serve_control
-from workbench.store import Reader, View, open_view, state
+from workbench.store import View, state
 
 TIMEOUT_SECONDS = 1.5
 REMEMBERED_SECONDS = 0.9
-VERSIONS_MAX = 4
-"""Named lake versions that are kept open at once, for sandboxes that do not see the lake."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,12 @@ def brokers_socket(settings: Settings) -> Path:
 class Brokers:
     """Makes them when they are first asked for, and keeps them until `close`."""
 
-    def __init__(self, settings: Settings, rows: RowsViews, engine: sa.Engine) -> None:
+    def __init__(self, settings: Settings, rows: RowsViews, engine: sa.Engine, versions: Versions) -> None:
         self._settings = settings
         self._rows = rows
         self._engine = engine
         self._made: dict[str, Broker] = {}
-        self._pinned = functools.lru_cache(VERSIONS_MAX)(self._open_version)
-        # Kept: a limited view learns the names of what it shows.
-        self._pinned_limited = functools.lru_cache(4 * VERSIONS_MAX)(self._limit_version)
+        self._versions = versions
         self._roles: dict[str, tuple[float, str]] = {}
 
     async def listen(self) -> asyncio.Server:
@@ -82,13 +78,7 @@ class Brokers:
 
     def _view(self, person: str, version: str) -> View:
         rows = self._rows.of(self._person(person))
-        return self._pinned_limited(version, rows.matchers) if version else rows.view
-
-    def _open_version(self, version: str) -> Reader:
-        return open_view(self._settings, version=version)
-
-    def _limit_version(self, version: str, matchers: Matchers) -> View:
-        return limited(self._pinned(version), matchers)
+        return self._versions.at(version, rows.matchers) if version else rows.view
 
     def _person(self, person: str) -> Person:
         """The person as the state has him. Raises Forbidden if he may not come in any longer."""
