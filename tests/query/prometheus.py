@@ -21,9 +21,9 @@ Sample = tuple[Mapping[str, str], int, float]
 class Prometheus:
     """Runs `prometheus` on a free port with an empty folder."""
 
-    def __init__(self, folder: Path) -> None:
-        config = folder / "prometheus.yml"
-        config.write_text("global: {scrape_interval: 1h}\n")
+    def __init__(self, folder: Path, config: str = "global: {scrape_interval: 1h}") -> None:
+        file = folder / "prometheus.yml"
+        file.write_text(config)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -31,7 +31,7 @@ class Prometheus:
         self._process = subprocess.Popen(
             [
                 shutil.which("prometheus") or "prometheus",
-                f"--config.file={config}",
+                f"--config.file={file}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--web.enable-remote-write-receiver",

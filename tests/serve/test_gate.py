@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 
 import pytest
@@ -19,9 +20,11 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 PAGES = ("/", "/live/overview", "/live/overview/data", "/live/overview/stream", "/boards/", "/boards/executive",
          "/reports/", "/reports/7/index.html",
          "/static/app.js", "/to/lab/tree", "/favicon.ico", "/metrics", "/api/v1/label/job/values", "/api/v1/metadata",
-         "/api/v1/windows")  # fmt: skip
+         "/api/v1/windows", "/federate", "/api/v1/rules", "/api/v1/alerts", "/api/v1/alertmanagers",
+         "/api/v1/status/buildinfo", "/api/v1/status/runtimeinfo", "/api/v1/status/flags", "/api/v1/status/config",
+         "/api/v1/status/tsdb")  # fmt: skip
 QUERIES = ("/api/v1/query", "/api/v1/query_range", "/api/v1/labels", "/api/v1/series", "/api/v1/format_query",
-           "/api/v1/sql")  # fmt: skip
+           "/api/v1/sql", "/api/v1/parse_query", "/api/v1/query_exemplars", "/api/v1/read")  # fmt: skip
 PEOPLE_PAGES = ("/people/", "/people/add", "/people/7/role", "/people/7/disable", "/people/tokens/create")
 OWN_PAGES = ("/people/me", "/people/people.css", "/jobs/jobs.css")
 OWN_FORMS = ("/people/me/password", "/people/me/sign-out", "/people/me/link")
@@ -95,7 +98,7 @@ def test_a_websocket_that_a_rule_names_needs_our_origin(guarded, monkeypatch):
     assert guarded.websocket("/ws", guarded.as_token("viewer")) == 0
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/-/healthy", "/-/ready"])
 def test_open_paths_read_only(guarded, path):
     assert guarded.request("GET", path).status_code == 200
     assert guarded.request("POST", path).status_code == 401
@@ -223,3 +226,14 @@ def test_errors_are_json_for_programs_and_a_page_for_people(guarded):
     program = guarded.request("GET", "/api/v1/query", {"Accept": "text/html,*/*"})
     assert set(program.json()) == {"error", "message", "where", "hint"}
     assert program.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_token_may_be_the_password_of_who_knows_only_addresses(guarded):
+    def basic(text: str) -> dict[str, str]:
+        return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+    token = guarded.tokens["viewer"]
+    assert guarded.request("GET", "/api/v1/query", basic(f"token:{token}")).status_code == 200
+    for text in (token, f"{token}:", f"token:{token}x", "token:"):
+        answer = guarded.request("GET", "/api/v1/query", basic(text))
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

@@ -1,6 +1,7 @@
 """`/parse_query`: an expression's syntax tree in the JSON that Prometheus' own pages draw.
 
-Shape: Prometheus 3, `web/api/v1` (the tree view of its query page). Durations are milliseconds, and so are times.
+Shape: Prometheus 3, `web/api/v1` (the tree view of its query page). Durations are milliseconds, and so are times;
+durations with arithmetic are not drawn.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from workbench.query.promql import FUNCTIONS, Matcher, Node, nodes
 from workbench.query.promql.nodes import Duration, Literal, When
-from workbench.query.promql.text import format_plain
+from workbench.query.promql.text import format_plain, label_name
 
 _CARDINALITIES = {"left": "many-to-one", "right": "one-to-many", "": "one-to-one"}
 
@@ -35,7 +36,7 @@ def syntax_tree(node: Node | None) -> dict[str, Any] | None:
             return _call(node)
         case nodes.Range():
             found = _selector(node.selector, "matrixSelector")
-            return {**found, "range": _milliseconds(node.duration)}
+            return {**found, "range": _milliseconds(node.duration), "rangeExpr": None}
         case nodes.Selector():
             return _selector(node, "vectorSelector")
         case nodes.Subquery():
@@ -43,8 +44,9 @@ def syntax_tree(node: Node | None) -> dict[str, Any] | None:
                 "type": "subquery",
                 "expr": syntax_tree(node.expr),
                 "range": _milliseconds(node.duration),
+                "rangeExpr": None,
                 "step": _milliseconds(node.step),
-                "alignEvalTime": node.aligned,
+                "stepExpr": None,
                 **_when(node.when),
             }
         case nodes.Number():
@@ -93,10 +95,14 @@ def _call(node: nodes.Call) -> dict[str, Any]:
 
 
 def _selector(node: nodes.Selector, kind: str) -> dict[str, Any]:
+    name = label_name(node.name, colons=True)
+    named = [one for one in node.matchers if one.label == "__name__" and one.operator == "=" and one.value == name]
+    # Of a name before the braces Prometheus makes the last matcher.
+    rest = [one for one in node.matchers if one not in named]
     return {
         "type": kind,
-        "name": node.name,
-        "matchers": _matchers(node.matchers),
+        "name": name,
+        "matchers": _matchers([*rest, *named]),
         "anchored": node.extension == "anchored",
         "smoothed": node.extension == "smoothed",
         **_when(node.when),
@@ -110,6 +116,7 @@ def _matchers(matchers: Sequence[Matcher]) -> list[dict[str, str]]:
 def _when(when: When) -> dict[str, Any]:
     return {
         "offset": _milliseconds(when.offset),
+        "offsetExpr": None,
         "timestamp": None if when.at_us is None else when.at_us // 1000,
         "startOrEnd": when.at_edge or None,
     }

@@ -64,7 +64,7 @@ MAIN = (
     Rule("/api/v1/format_query", QUERY, VIEWERS),
     Rule("/api/v1/parse_query", QUERY, VIEWERS),
     Rule("/api/v1/query_exemplars", QUERY, VIEWERS),
-    Rule("/api/v1/read", POST, VIEWERS),
+    Rule("/api/v1/read", QUERY, VIEWERS),
     Rule("/federate", READ, VIEWERS),
     Rule("/api/v1/rules", READ, VIEWERS),
     Rule("/api/v1/alerts", READ, VIEWERS),
