@@ -69,6 +69,10 @@ class RemoteView(View):
         """When that manifest was written."""
         return self.local.version_time_us
 
+    def version_at(self, time_us: int) -> str:
+        """Id of the manifest of the local lake that was the newest at a time. Raises VersionGone."""
+        return self.local.version_at(time_us)
+
     @property
     def sealed_segment(self) -> int:
         """Highest log segment that the local lake holds."""
