@@ -117,6 +117,14 @@ class State:
 
 
 @dataclass(frozen=True)
+class Index:
+    """The series index: which days it covers (0: none), and how long a block of it is."""
+
+    window_days: int = 30
+    block_seconds: int = 7200
+
+
+@dataclass(frozen=True)
 class Query:
     """Limits of one query, and how much recent data every reading process holds in memory.
 
@@ -208,6 +216,7 @@ class Settings:
     lake: Lake = Lake()
     store: Store = Store()
     state: State = State()
+    index: Index = Index()
     query: Query = Query()
     stream: Stream = Stream()
     alert: Alert = Alert()

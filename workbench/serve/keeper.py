@@ -6,14 +6,17 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 from workbench import log
 from workbench.alert import cap_step, channel_id, commit_changes, load_alerts
 from workbench.errors import WorkbenchError
 from workbench.serve.process import child_main
-from workbench.store import Lake, apply_retention, compact, state
+from workbench.store import Lake, apply_retention, build_index, compact, state
 
 RETAIN_EVERY_SECONDS = 3600
+# After a large import, compaction must not wait for the whole of its index.
+BUILD_SECONDS = 30
 NICE = 10
 
 logger = log.get(__name__)
@@ -37,6 +40,7 @@ def main() -> None:
             if not lake.lake_version:
                 continue
             compact(lake, now_us)
+            build_index(lake, now_us, stop=_after(BUILD_SECONDS, stop))
             if time.monotonic() >= retain_at:
                 retain_at = time.monotonic() + RETAIN_EVERY_SECONDS
                 # A look first: who is to be warned is warned before anything is shortened.
@@ -47,6 +51,12 @@ def main() -> None:
         except (WorkbenchError, OSError) as error:
             # The next round tries again; nothing that the hub took is at stake.
             logger.warning("maintenance failed", error=str(error))
+
+
+def _after(seconds: float, stop: threading.Event) -> Callable[[], bool]:
+    """Whether so much time has passed since now, or the process is to end."""
+    until = time.monotonic() + seconds
+    return lambda: stop.is_set() or time.monotonic() > until
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench.store.client import RemoteWriter, answer, attach
     from workbench.store.compaction import compact
     from workbench.store.follow import Follower
+    from workbench.store.index.build import build_index
     from workbench.store.lake import Lake
     from workbench.store.lock import FileLock
     from workbench.store.registry import Identity, Series, SeriesRegistry, series_batch, series_rows
@@ -47,6 +48,7 @@ _HOMES = {
     "answer": "client",
     "apply_retention": "retention",
     "attach": "client",
+    "build_index": "index.build",
     "back_up": "backup",
     "compact": "compaction",
     "decode_batches": "batches",
@@ -96,6 +98,7 @@ __all__ = [
     "apply_retention",
     "attach",
     "back_up",
+    "build_index",
     "compact",
     "decode_batches",
     "encode_batches",

@@ -20,6 +20,7 @@ from workbench import log
 from workbench.config import Settings
 from workbench.schema import KINDS, Kind
 from workbench.store import delta, parquet
+from workbench.store.index.catalog import rows_moved
 from workbench.store.lake import Lake
 from workbench.store.parquet import DataFile, FileWriter
 from workbench.store.rows import DAY_US, day_start_us, deduplicate
@@ -68,6 +69,8 @@ def compact(lake: Lake, now_us: int, *, everything: bool = False) -> list[str]:
                 parquet.discard_files(lake.path(kind.name), made)
                 _log.info("compaction gave way", table=kind.name, files=len(job.files))
                 continue
+            if kind.name == "samples":
+                rows_moved(lake.settings, job.files, made)
             place = f"{kind.name} {job.files[0].day}" if kind.time else kind.name
             done.append(f"{place}: {len(job.files)} files became {len(made)}")
             _log.info("compacted", place=place, files=len(job.files), became=len(made))
@@ -175,14 +178,14 @@ def _pieces(folder: Path, kind: Kind, files: Sequence[DataFile], slice_rows: int
         names = parquet.file_schema(kind).names
         yield pa.concat_tables([parquet.read_rows(path, kind, names) for path in paths])
         return
-    bounds = _cuts(paths, kind, slice_rows)
+    bounds = cuts(paths, kind, slice_rows)
     for low, high in pairwise(bounds):
         piece = pa.concat_tables([parquet.read_span(path, kind, low, high) for path in paths])
         if piece.num_rows:
             yield piece
 
 
-def _cuts(paths: Sequence[str], kind: Kind, slice_rows: int) -> list[int]:
+def cuts(paths: Sequence[str], kind: Kind, slice_rows: int) -> list[int]:
     """Series ids at which to cut so that about `slice_rows` rows lie between two, from the row groups' bounds."""
     found = [parquet.series_groups(path, kind) for path in paths]
     lowest = np.concatenate([low for low, _ in found])

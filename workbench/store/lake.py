@@ -289,16 +289,16 @@ class Lake:
 
     def files(self, kind: str, *, version: str | None = None) -> list[str]:
         """Parquet files of a table at a version, for readers of other make. Raises VersionGone."""
-        return [str(self.path(kind) / file.path) for file in self._snapshot(kind, version).files]
+        return [str(self.path(kind) / file.path) for file in self.snapshot(kind, version).files]
 
     def days(self, kind: str, *, version: str | None = None) -> list[int]:
         """Days since 1970, ascending, of which a table has rows; none if it is not kept by day. Raises VersionGone."""
-        days = {file.day for file in self._snapshot(kind, version).files if file.day is not None}
+        days = {file.day for file in self.snapshot(kind, version).files if file.day is not None}
         return sorted(day_start_us(day) // DAY_US for day in days)
 
     def latest_us(self, *, version: str | None = None) -> int:
         """Time of the newest sample, by the statistics of the files; 0 if there is none. Raises VersionGone."""
-        return max((file.time_us[1] for file in self._snapshot("samples", version).files if file.time_us), default=0)
+        return max((file.time_us[1] for file in self.snapshot("samples", version).files if file.time_us), default=0)
 
     def samples(
         self,
@@ -349,7 +349,7 @@ class Lake:
             return parquet.read_rows(path, kind, names, ids=ids, start_us=start_us, end_us=end_us)
 
         def attempt() -> pa.Table:
-            chosen = self._snapshot(kind.name, version).overlapping(ids, start_us, end_us)
+            chosen = self.snapshot(kind.name, version).overlapping(ids, start_us, end_us)
             parts = list(self._pool.map(read, chosen)) if len(chosen) > 1 else [read(file) for file in chosen]
             return pa.concat_tables([empty, *parts])
 
@@ -365,8 +365,12 @@ class Lake:
             self.refresh()
             return attempt()
 
-    def _snapshot(self, kind: str, version: str | None) -> Snapshot:
-        manifest = self.manifest(version)
+    def snapshot(self, kind: str, version: str | None = None) -> Snapshot:
+        """The files of a table at a version, with their bounds. Raises VersionGone."""
+        return self.snapshot_of(kind, self.manifest(version))
+
+    def snapshot_of(self, kind: str, manifest: Manifest | None) -> Snapshot:
+        """The files of a table that a manifest names, with their bounds."""
         if manifest is None:
             return _snapshot([])
         key = (kind, manifest.tables.get(kind, -1))

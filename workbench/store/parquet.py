@@ -224,13 +224,13 @@ def read_rows(
     return table if keep is None or len(keep) == table.num_rows else take(table, keep)
 
 
-def read_span(path: str, kind: Kind, low: int, high: int) -> pa.Table:
-    """All columns of the rows of one file with `low` <= series < `high`."""
+def read_span(path: str, kind: Kind, low: int, high: int, *, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of one file with `low` <= series < `high`; all columns, or these and `series`."""
     groups = _groups(path, kind.name)
     assert groups.series is not None
     chosen = np.flatnonzero((groups.series[:, 1] >= low) & (groups.series[:, 0] < high))
     file = pq.ParquetFile(path, metadata=groups.metadata, memory_map=True, pre_buffer=False)
-    table = file.read_row_groups(chosen.tolist(), use_threads=False)
+    table = file.read_row_groups(chosen.tolist(), columns=columns and list(columns), use_threads=False)
     first, last = np.searchsorted(table["series"].to_numpy(), [low, high])
     return table.slice(first, last - first)
 

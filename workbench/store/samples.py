@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numba import njit
 
 NO_LIMIT_US = np.iinfo(np.int64).max
@@ -213,3 +214,26 @@ def _drop(ids, offsets, times, values, sequences, bound, sealed):  # type: ignor
             n += 1
             counts[n] = out
     return kept_ids[:n].copy(), counts[: n + 1].copy(), times[keep], values[keep], sequences[keep]
+
+
+def float_rows(
+    rows: pa.Table | pa.RecordBatch, first_sequence: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Series, times, values and sequences of the float samples among rows that have segment and row, or follow on."""
+    if first_sequence is None:
+        sequences = numbers(rows.column("segment")) << 40 | numbers(rows.column("row"))
+    else:
+        sequences = np.arange(first_sequence, first_sequence + rows.num_rows)
+    types = rows.column("type")
+    series, times = numbers(rows.column("series")), numbers(rows.column("time").cast(pa.int64()))
+    known = "value" in rows.schema.names
+    values = numbers(rows.column("value")) if known else np.full(rows.num_rows, np.nan)
+    floats = numbers(types) == 0
+    if floats.all():
+        return series, times, values, sequences
+    return series[floats], times[floats], values[floats], sequences[floats]
+
+
+def numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A column as numpy has it."""
+    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)

@@ -17,11 +17,12 @@ from workbench.errors import LogCorrupt, StoreError
 from workbench.schema import KINDS
 from workbench.store.batches import complete, decode_present
 from workbench.store.head import Head
+from workbench.store.index.read import IndexedLake
 from workbench.store.lake import Lake
 from workbench.store.layout import segment_path
 from workbench.store.published import pack_sequence
 from workbench.store.registry import SeriesRegistry, series_rows
-from workbench.store.samples import Run, Samples, compile_kernels, gather, merge_runs, sort_run
+from workbench.store.samples import Samples, compile_kernels, float_rows, merge_runs, numbers, sort_run
 from workbench.store.wal import DOCTOR, read_record
 
 log = logs.get(__name__)
@@ -59,6 +60,7 @@ class View:
         self._version = version
         self._clock_us = clock_us
         self._lake = Lake(settings)
+        self._cold = IndexedLake(settings, self._lake)
         self._guard = threading.Lock()  # guards the three below
         self._unsealed: dict[str, list[LogRows]] = {}
         self._rows: dict[str, int] = {}
@@ -148,7 +150,7 @@ class View:
                 break
             start_us = max(start_us - span_us // _SLICES - 1, oldest_us)
             rows = self._lake.table("samples", start_us=start_us, end_us=end_us, columns=_SAMPLE_COLUMNS)
-            head.add(*_float_rows(rows))
+            head.add(*float_rows(rows))
             head.now_complete_from(start_us)
             end_us = start_us - 1
 
@@ -171,7 +173,7 @@ class View:
         if "series" in batches and not registered:
             self._registry.add(series_rows(batches["series"]))
         if "samples" in batches:
-            head.add(*_float_rows(batches["samples"], pack_sequence(segment, firsts["samples"])))
+            head.add(*float_rows(batches["samples"], pack_sequence(segment, firsts["samples"])))
 
     def lake_moved(self) -> bool:
         """Look for a newer manifest; what it holds is read from the lake from now on. True if there was one.
@@ -196,7 +198,7 @@ class View:
         wanted = np.unique(np.asarray(ids, np.int64))
         version = version or self._version
         if version is not None:
-            run = gather(self._lake_run(wanted, start_us, end_us, version), wanted, start_us, end_us)
+            run = self._cold.samples(wanted, start_us, end_us, version)
         else:
             # The head first: what it lets go of in the meantime is in the lake that is read after it.
             head = self._head.snapshot()
@@ -204,13 +206,9 @@ class View:
             complete_us = max(head.complete_from_us, recent_us)
             run = head.samples(wanted, start_us, end_us)
             if start_us < complete_us:
-                run = merge_runs(self._lake_run(wanted, start_us, min(end_us, complete_us - 1), None), run)
+                cold = self._cold.samples(wanted, start_us, min(end_us, complete_us - 1), None, sequences=run.rows > 0)
+                run = merge_runs(cold, run) if run.rows else cold
         return Samples(run.ids, run.offsets, run.times, run.values)
-
-    def _lake_run(self, ids: np.ndarray, start_us: int, end_us: int, version: str | None) -> Run:
-        return sort_run(
-            *_float_rows(self._lake.samples(ids, start_us, end_us, version=version, columns=_SAMPLE_COLUMNS))
-        )
 
     def table(
         self,
@@ -295,33 +293,11 @@ def with_rows(kind: str, batch: pa.RecordBatch, segment: int, first_row: int) ->
     )
 
 
-def _float_rows(
-    rows: pa.Table | pa.RecordBatch, first_sequence: int | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Series, times, values and sequences of the float samples among rows that have segment and row, or follow on."""
-    if first_sequence is None:
-        sequences = _numbers(rows.column("segment")) << 40 | _numbers(rows.column("row"))
-    else:
-        sequences = np.arange(first_sequence, first_sequence + rows.num_rows)
-    types = rows.column("type")
-    series, times = _numbers(rows.column("series")), _numbers(rows.column("time").cast(pa.int64()))
-    known = "value" in rows.schema.names
-    values = _numbers(rows.column("value")) if known else np.full(rows.num_rows, np.nan)
-    floats = _numbers(types) == 0
-    if floats.all():
-        return series, times, values, sequences
-    return series[floats], times[floats], values[floats], sequences[floats]
-
-
-def _numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
-
-
 def _in_time(kind: str, rows: pa.Table, start_us: int | None, end_us: int | None) -> pa.Table:
     column = KINDS[kind].time
     if not column or not rows.num_rows or (start_us is None and end_us is None):
         return rows
-    times = _numbers(rows.column(column).cast(pa.int64()))
+    times = numbers(rows.column(column).cast(pa.int64()))
     keep = np.ones(len(times), bool)
     if start_us is not None:
         keep &= times >= start_us
@@ -334,7 +310,7 @@ def _newest(rows: pa.Table, key: Sequence[str]) -> pa.Table:
     """One row per key, the one with the highest (segment, row), in no order of rows that anybody may rely on."""
     if not rows.num_rows:
         return rows
-    sequences = _numbers(rows.column("segment")) << 40 | _numbers(rows.column("row"))
+    sequences = numbers(rows.column("segment")) << 40 | numbers(rows.column("row"))
     places = (
         _newest_samples(rows, sequences) if "time" in key and "series" in key else _newest_places(rows, key, sequences)
     )
@@ -350,8 +326,8 @@ def _newest_places(rows: pa.Table, key: Sequence[str], sequences: np.ndarray) ->
 
 def _newest_samples(rows: pa.Table, sequences: np.ndarray) -> np.ndarray:
     """The same for samples; some thirty times as fast as grouping by the three columns of their key."""
-    series, times = _numbers(rows.column("series")), _numbers(rows.column("time").cast(pa.int64()))
-    types = _numbers(rows.column("type"))
+    series, times = numbers(rows.column("series")), numbers(rows.column("time").cast(pa.int64()))
+    types = numbers(rows.column("type"))
     places = [np.flatnonzero(types == each) for each in np.unique(types)]
     runs = [sort_run(series[at], times[at], at.astype(np.float64), sequences[at]) for at in places]
     return np.concatenate([run.values for run in runs]).astype(np.int64)
