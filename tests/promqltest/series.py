@@ -16,7 +16,7 @@ STALE = struct.unpack("<d", struct.pack("<Q", schema.STALE_NAN_BITS))[0]
 Value = float | Histogram | None
 """A sample, or None where there is none."""
 
-_NUMBER = r"(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[iI]nf|[nN]a[nN])"
+_NUMBER = r"(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[iI]nf|[nN]a[nN])"
 _FLOATS = re.compile(rf"([+-]?{_NUMBER})(?:([+-])([+-]?{_NUMBER}))?(?:x(\d+))?")
 _HISTOGRAMS = re.compile(r"\{\{(.*?)\}\}(?:([+-])\{\{(.*?)\}\})?(?:x(\d+))?")
 _WORD = re.compile(r"(?:\{\{.*?\}\}|\S)+")
@@ -36,8 +36,8 @@ def split_series(line: str) -> tuple[str, str]:
     while at < len(line) and line[at] in " \t":
         at += 1
     if line[at : at + 1] != "{" or line[at : at + 2] == "{{":
-        name, _, rest = line.partition(" ") if " " in line else line.partition("\t")
-        return name, rest
+        name, *rest = line.split(maxsplit=1)
+        return name, " ".join(rest)
     quoted = ""
     for place in range(at, len(line)):
         sign = line[place]

@@ -89,7 +89,7 @@ def test_query_range(view):
         ("query", [("query", "up"), ("time", "nan")], 400, "bad_data", "valid timestamp"),
         ("query", [("query", "up"), ("limit", "-1")], 400, "bad_data", 'invalid parameter "limit"'),
         ("query", [("query", "up + on () up")], 422, "execution", "many-to-many matching not allowed"),
-        ("query", [("query", "limit_ratio(1, up)")], 422, "execution", "not evaluated yet"),
+        ("query", [("query", "topk(NaN, up)")], 422, "execution", "value is NaN"),
         ("query_range", [("query", "up")], 400, "bad_data", 'invalid parameter "start"'),
         ("query_range", over("up", "1", "2", "0"), 400, "bad_data", "zero or negative"),
         ("query_range", over("up", "2", "1", "1"), 400, "bad_data", "before start"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -50,6 +51,10 @@ def test_functions_that_are_not_there_yet_are_refused_by_name(view, name):
 def test_functions_that_are_said_to_be_there_answer(view, name):
     assert name in FUNCTIONS
     args = [SAMPLE_ARGS[kind] for kind in FUNCTIONS[name].args]
+    if name == "info":
+        args[1] = '{a="b"}'
+    if name == "double_exponential_smoothing":
+        args[1:] = ["0.5", "0.5"]
     if name == "label_replace":
         args[1:] = ['"b"', '"$1"', '"a"', '"(.*)"']
     expr = f"{name}({', '.join(args)})"
@@ -58,19 +63,29 @@ def test_functions_that_are_said_to_be_there_answer(view, name):
 
 
 @pytest.mark.parametrize(
-    ("expr", "what"),
+    ("expr", "message"),
     [
-        ("rate(m[5m] smoothed)", "the smoothed modifier"),
-        ("m anchored", "the anchored modifier"),
-        ("m + fill (0) m", "the fill modifier"),
-        ("limit_ratio(0.5, m)", "limit_ratio"),
-        ("rate(m[5m::1m])", "an aligned subquery"),
+        ("sum_over_time(m[5m] smoothed)", "smoothed modifier can only be used with: delta, increase, rate - not with"),
+        ("irate(m[5m] anchored)", "anchored modifier can only be used with: changes, delta, increase, rate, resets"),
+        ("topk(NaN, m)", "Parameter value is NaN"),
+        ("limit_ratio(NaN, m)", "Ratio value is NaN"),
+        ("double_exponential_smoothing(m[5m], 0.5, 1)", "invalid trend factor. Expected: 0 < tf < 1, got: 1.000000"),
     ],
 )
-def test_parts_of_the_language_that_are_not_there_yet_are_refused_by_name(view, expr, what):
-    with pytest.raises(NotEvaluated) as refused:
+def test_what_cannot_be_asked_is_refused_in_prometheus_words(view, expr, message):
+    with pytest.raises(QueryError, match=re.escape(message)):
         ask(view, expr)
-    assert f"{what} is not evaluated yet" in str(refused.value)
+
+
+def test_an_answer_says_what_may_surprise_and_where(view):
+    assert ask(view, "1 +\n  rate(m[5m])").infos == (
+        'PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "m" (2:8)',
+    )
+    assert ask(view, "quantile(1.5, m)").warnings == (
+        "PromQL warning: quantile value should be between 0 and 1, got 1.5 (1:10)",
+    )
+    assert range_query(view, "sort(m)", 0, 60 * SECOND, 30 * SECOND).warnings
+    assert ask(view, "sort(m)").warnings == ask(view, "sort(m)").infos == ()
 
 
 def test_limits(view):
@@ -143,7 +158,7 @@ def test_the_lookback_is_a_setting(view):
 def test_durations_are_computed(view):
     result = range_query(view, "count_over_time(m[step() * 2])", 300 * SECOND, 360 * SECOND, 30 * SECOND)
     assert result.values.tolist() == [[6, 6, 6]] * 2
-    assert ask(view, "count_over_time(m[min(1m, 5m) + 10])").values.tolist() == [[6], [6]]
+    assert ask(view, "count_over_time(m[min_of(1m, 5m) + 10])").values.tolist() == [[6], [6]]
 
 
 RESOURCE = (("os.type", "linux"), ("service.instance.id", "1"), ("service.name", "api"), ("service.version", "2"))
@@ -221,7 +236,7 @@ SMALL = vectors(
     st.sampled_from(["up", "up{job='a'}", "x_total", '{job=~".+"}']),
     lambda text: st.sampled_from([text, text, f"{text} offset 20s", f"{text} @ 30", f"{text} @ end() offset 5s"]),
     st.sampled_from(
-        ["10s", "30s", "25s", "1m", "2 * (10 + 5)", "min(1m, 35s)", "(-2) ^ 0.5", "10 ^ 30", "5 % 0", "-1 + 2"]
+        ["10s", "30s", "25s", "1m", "2 * (10 + 5)", "min_of(1m, 35s)", "(-2) ^ 0.5", "10 ^ 30", "5 % 0", "-1 + 2"]
     ),
 )
 VALUES = st.sampled_from([0.0, 1.0, -2.5, math.nan, math.inf, STALE])

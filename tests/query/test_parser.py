@@ -155,7 +155,6 @@ def test_the_newest_parts_of_the_language_parse():
     assert parse("x anchored").extension == "anchored"
     assert parse("rate(x[5m] smoothed)").args[0].selector.extension == "smoothed"
     assert parse("a + on (b) fill_left (0) c").matching.fill_left == 0
-    assert parse("x[5m::1m]").aligned
     assert parse('"\\x41\\u00e9\\101\\n"').value == "AéA\n"
     assert parse("fill + fill_left").left.name == "fill"
     assert parse('sum by ("a.b") (x)').labels == ("a.b",)

@@ -55,6 +55,11 @@ def show_us(time_us: int) -> str:
     return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def rfc3339(time_us: int) -> str:
+    """A time as RFC 3339 writes it, in UTC, to the second."""
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _from_text(text: str, now_us: int, name: str) -> int:
     relative = _RELATIVE.fullmatch(text) if text else None
     if relative:

@@ -18,7 +18,7 @@ SERIES = 3
 RANGES = (
     "rate", "increase", "delta", "irate", "idelta", "avg_over_time", "min_over_time", "max_over_time", "sum_over_time",
     "count_over_time", "last_over_time", "stddev_over_time", "present_over_time", "absent_over_time", "changes",
-    "resets", "deriv",
+    "resets", "deriv", "mad_over_time", "ts_of_max_over_time", "integral",
 )  # fmt: skip
 EXPRESSIONS = (
     "warm",
@@ -29,6 +29,8 @@ EXPRESSIONS = (
     "histogram_quantile(0.9, rate(warm_duration_seconds_bucket[1m]))",
     "warm > 0 and warm / ignoring (kind) group_left warm",
     "max_over_time(rate(warm[30s])[1m:10s])",
+    "double_exponential_smoothing(warm[1m], 0.5, 0.5)",
+    "rate(warm[1m] smoothed) + changes(warm[1m] anchored) + (warm smoothed)",
     *(f"{name}(warm[1m])" for name in RANGES),
 )
 

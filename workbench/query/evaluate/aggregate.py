@@ -8,29 +8,34 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from workbench.errors import QueryError
-from workbench.query.evaluate.context import Context, not_evaluated
+from workbench.query.evaluate.context import Context
+from workbench.query.evaluate.overtime import note_quantiles
+from workbench.query.evaluate.sampling import place
 from workbench.query.evaluate.values import Vector, dropping, empty, keeping
 from workbench.query.names import Labels
 from workbench.query.promql.nodes import Aggregation
-from workbench.query.promql.text import format_float
+from workbench.query.promql.text import format_general, format_plain
 
-_WITH_ROWS = ("topk", "bottomk", "limitk")
+_WITH_ROWS = ("topk", "bottomk", "limitk", "limit_ratio")
 
 
 def aggregate(context: Context, node: Aggregation, vector: Vector, parameter: np.ndarray | str | None) -> Vector:
     """Aggregate a vector; `parameter` is float64[k], or the label's name for count_values."""
     key = dropping(node.labels) if node.without else keeping(node.labels)
-    if node.operator == "limit_ratio":
-        raise not_evaluated("limit_ratio", node)
     if node.operator == "count_values":
         return _count_values(vector, key, str(parameter))
+    if node.operator in _WITH_ROWS:
+        sizes = _sizes(context, node, np.asarray(parameter, np.float64))
+    elif node.operator == "quantile":
+        assert node.parameter is not None
+        note_quantiles(context, np.asarray(parameter), node.parameter)
     if not len(vector.labels):
         return empty(vector.present.shape[1])
     groups: dict[Labels, list[int]] = {}
     for row, labels in enumerate(vector.labels):
         groups.setdefault(key(labels), []).append(row)
     if node.operator in _WITH_ROWS:
-        return _ranked(context, node.operator, vector, list(groups.values()), _sizes(parameter))
+        return _ranked(context, node.operator, vector, list(groups.values()), sizes)
     order = np.array([row for rows in groups.values() for row in rows])
     starts = np.cumsum([0, *(len(rows) for rows in groups.values())])[:-1]
     values, present = vector.values[order], vector.present[order]
@@ -51,25 +56,17 @@ def _reduce(operator: str, values: np.ndarray, present: np.ndarray, starts: np.n
         return counts
     if operator == "group":
         return np.ones_like(counts)
-    with np.errstate(all="ignore"):
-        if operator in ("min", "max"):
-            # NaN stands for absent here: fmin and fmax pass over it, as Prometheus passes over NaN.
-            held = np.where(present, values, np.nan)
+    if operator in ("min", "max"):
+        # NaN stands for absent here: fmin and fmax pass over it, as Prometheus passes over NaN.
+        held = np.where(present, values, np.nan)
+        with np.errstate(invalid="ignore"):
             return (np.fmin if operator == "min" else np.fmax).reduceat(held, starts, axis=0)
-        total = np.add.reduceat(np.where(present, values, 0.0), starts, axis=0)
-        if operator == "sum":
-            return total
-        sizes = np.diff(np.append(starts, len(values)))
-        mean = total / counts
-        overflowed = np.isinf(mean)
-        if overflowed.any():
-            shares = np.where(present, values / np.repeat(counts, sizes, axis=0), 0.0)
-            mean = np.where(overflowed, np.add.reduceat(shares, starts, axis=0), mean)
-        if operator == "avg":
-            return mean
-        distance = np.where(present, values - np.repeat(mean, sizes, axis=0), 0.0)
-        variance = np.add.reduceat(distance * distance, starts, axis=0) / counts
-        return variance if operator == "stdvar" else np.sqrt(variance)
+    from workbench.query.evaluate import sums
+
+    if operator in ("sum", "avg"):
+        return sums.grouped(("sum", "avg").index(operator), values, present, starts)
+    variance = sums.grouped(2, values, present, starts)
+    return variance if operator == "stdvar" else np.sqrt(variance)
 
 
 def _quantiles(
@@ -95,19 +92,34 @@ def quantile(values: np.ndarray, present: np.ndarray, quantiles: np.ndarray) -> 
     below = np.where(low < nans, np.nan, ordered[low, columns])
     above = np.where(high < nans, np.nan, ordered[high, columns])
     with np.errstate(invalid="ignore"):
-        out = below * (1 - (rank - low)) + above * (rank - low)
+        out = np.where(rank == low, below, below * (1 - (rank - low)) + above * (rank - low))
     out = np.where(quantiles < 0, -np.inf, np.where(quantiles > 1, np.inf, out))
     return np.where(np.isnan(quantiles), np.nan, out)
 
 
-def _sizes(parameter: np.ndarray | str | None) -> np.ndarray:
-    sizes = np.asarray(parameter, np.float64)
-    if np.isnan(sizes).any():
-        raise QueryError("parameter value is NaN", hint="topk, bottomk and limitk need a number of series.")
-    return np.clip(sizes, 0, 2**31).astype(np.int64)
+def _sizes(context: Context, node: Aggregation, parameter: np.ndarray) -> np.ndarray:
+    """How many series (or which share) every step keeps. Raises QueryError for what is no number."""
+    assert node.parameter is not None
+    if node.operator == "limit_ratio":
+        if np.isnan(parameter).any():
+            raise QueryError("Ratio value is NaN")
+        for ratio, bound in ((float(parameter.max()), 1), (float(parameter.min()), -1)):
+            if ratio * bound > 1:
+                message = f"ratio value should be between -1 and 1, got {format_general(ratio)}, capping to {bound}"
+                context.notes.warn(message, node.parameter)
+        return np.clip(parameter, -1, 1)
+    if np.isnan(parameter).any():
+        raise QueryError("Parameter value is NaN", hint="topk, bottomk and limitk need a number of series.")
+    if parameter.max() >= 1 and parameter.max() >= 2**63:
+        raise QueryError(f"Scalar value {format_general(float(parameter.max()))} overflows int64")
+    return np.clip(parameter, 0, 2**31).astype(np.int64)
 
 
 def _ranked(context: Context, operator: str, vector: Vector, groups: list[list[int]], sizes: np.ndarray) -> Vector:
+    if operator == "limit_ratio":
+        places = np.array([[place(labels)] for labels in vector.labels])
+        taken = np.where(sizes >= 0, places < sizes, places >= 1 + sizes)
+        return vector.with_values(vector.values, vector.present & taken)
     kept = np.zeros_like(vector.present)
     for rows in groups:
         context.check_time()
@@ -137,7 +149,7 @@ def _count_values(vector: Vector, key: Callable[[Labels], Labels], label: str) -
     for row, labels in enumerate(vector.labels):
         kept = tuple(pair for pair in key(labels) if pair[0] != label)
         for step in np.flatnonzero(vector.present[row]):
-            name = tuple(sorted((*kept, (label, format_float(vector.values[row, step])))))
+            name = tuple(sorted((*kept, (label, format_plain(vector.values[row, step])))))
             counts.setdefault(name, np.zeros(steps))[step] += 1
     if not counts:
         return empty(steps)

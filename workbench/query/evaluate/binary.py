@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from workbench.errors import QueryError
-from workbench.query.evaluate.context import Context, not_evaluated
+from workbench.query.evaluate.context import Context
 from workbench.query.evaluate.values import Scalar, Vector, drop_name, dropping, empty, keeping, show, unique
 from workbench.query.names import Labels
 from workbench.query.promql.nodes import COMPARISONS, Binary, Matching
@@ -22,8 +22,6 @@ def binary(context: Context, node: Binary, left: Scalar | Vector, right: Scalar 
     """Apply a binary operator. Raises QueryError where vectors do not match one to one, or as the modifiers say."""
     if isinstance(left, Vector) and isinstance(right, Vector):
         matching = node.matching or Matching()
-        if matching.fill_left is not None or matching.fill_right is not None:
-            raise not_evaluated("the fill modifier", node)
         if node.operator in ("and", "or", "unless"):
             return _set(node.operator, left, right, matching)
         return _matched(context, node, left, right, matching)
@@ -77,13 +75,23 @@ def _set(operator: str, left: Vector, right: Vector, matching: Matching) -> Vect
 
 def _matched(context: Context, node: Binary, left: Vector, right: Vector, matching: Matching) -> Vector:
     many, one = (right, left) if matching.group == "right" else (left, right)
-    if not len(many.labels) or not len(one.labels):
+    fill_many, fill_one = matching.fill_left, matching.fill_right
+    if matching.group == "right":
+        fill_many, fill_one = fill_one, fill_many
+    filled = fill_many is not None or fill_one is not None
+    if not filled and (not len(many.labels) or not len(one.labels)):
         return empty(many.present.shape[1])
-    # A step at which one side has nothing has no match, hence no duplicates either.
-    active = np.any(many.present, axis=0) & np.any(one.present, axis=0)
+    # A step at which one side has nothing has no match, hence no duplicates either; unless it can be filled.
+    both = np.any(many.present, axis=0), np.any(one.present, axis=0)
+    active = both[0] | both[1] if filled else both[0] & both[1]
     key = _signature(matching)
-    partners = _once(one, key, "left" if matching.group == "right" else "right", active)
     # Where several series share a signature at different steps, each pair is there at its own steps.
+    partners = _once(one, key, "left" if matching.group == "right" else "right", active)
+    if filled:
+        many, one = _filled(many, one, key, fill_many), _filled(one, many, key, fill_one)
+        partners = {}
+        for row, labels in enumerate(one.labels):
+            partners.setdefault(key(labels), []).append(row)
     keys = [key(labels) for labels in many.labels]
     context.count(sum(len(partners.get(found, ())) for found in keys) * len(active))
     pairs = [(row, partner) for row, found in enumerate(keys) for partner in partners.get(found, ())]
@@ -91,21 +99,49 @@ def _matched(context: Context, node: Binary, left: Vector, right: Vector, matchi
         return empty(many.present.shape[1])
     rows, others = np.array(pairs).T
     many, one = many.take(rows), one.take(others)
+    return _combined(node, matching, many, one, [keys[row] for row in rows.tolist()])
+
+
+def _filled(vector: Vector, other: Vector, key: Callable[[Labels], Labels], value: float | None) -> Vector:
+    """With a series of that value for every signature of the other side, where this side has none and that has one."""
+    if value is None:
+        return vector
+    groups: dict[Labels, int] = {}
+    for labels in other.labels:
+        groups.setdefault(key(labels), len(groups))
+    here, there = (np.zeros((len(groups), vector.present.shape[1]), bool) for _ in range(2))
+    for side, present in ((other, there), (vector, here)):
+        for row, labels in enumerate(side.labels):
+            place = groups.get(key(labels))
+            if place is not None:
+                present[place] |= side.present[row]
+    missing = there & ~here
+    return Vector(
+        [*vector.labels, *groups],
+        np.concatenate((vector.values, np.full(missing.shape, value))),
+        np.concatenate((vector.present, missing)),
+        np.concatenate((vector.loses_name, np.zeros(len(groups), bool))),
+    )
+
+
+def _combined(node: Binary, matching: Matching, many: Vector, one: Vector, signatures: Sequence[Labels]) -> Vector:
+    """The operator applied to series that stand side by side. Raises QueryError where matches are not unique."""
     present = many.present & one.present
     sides = (one, many) if matching.group == "right" else (many, one)
     out = _apply(node.operator, sides[0].values, sides[1].values)
+    matched = present
     if node.operator in COMPARISONS and not node.returns_bool:
         values, present = sides[0].values, present & out
     else:
         values = out.astype(np.float64)
     results = [_result_labels(node, matching, m, o) for m, o in zip(many.labels, one.labels, strict=True)]
     if matching.group:
-        _no_duplicates(results, present, "multiple matches for labels: grouping labels must ensure unique matches")
+        pairs = list(zip(signatures, results, strict=True))
+        _no_duplicates(pairs, matched, "multiple matches for labels: grouping labels must ensure unique matches")
     else:
-        signatures = [key(labels) for labels in many.labels]
         _no_duplicates(
             signatures,
-            present,
+            matched,
             "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
         )
     unnamed = np.ones(len(results), bool) if node.returns_bool else many.unnamed
@@ -128,15 +164,15 @@ def _once(vector: Vector, key: Callable[[Labels], Labels], side: str, active: np
     return found
 
 
-def _no_duplicates(signatures: Sequence[Labels], present: np.ndarray, message: str) -> None:
-    seen: dict[Labels, np.ndarray] = {}
-    for signature, here in zip(signatures, present, strict=True):
-        if signature not in seen:
-            seen[signature] = here
-        elif (seen[signature] & here).any():
-            raise QueryError(message, where=show(signature))
+def _no_duplicates(keys: Sequence[object], present: np.ndarray, message: str) -> None:
+    seen: dict[object, np.ndarray] = {}
+    for key, here in zip(keys, present, strict=True):
+        if key not in seen:
+            seen[key] = here
+        elif (seen[key] & here).any():
+            raise QueryError(message)
         else:
-            seen[signature] = seen[signature] | here
+            seen[key] = seen[key] | here
 
 
 def _result_labels(node: Binary, matching: Matching, many: Labels, one: Labels) -> Labels:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 _DURATION_OPERATORS: dict[str, Callable[..., float]] = {
-    "min": min,
-    "max": max,
+    "min_of": min,
+    "max_of": max,
     "+": lambda *xs: sum(xs),
     "-": lambda *xs: xs[0] - xs[1] if len(xs) == 2 else -xs[0],
     "*": np.multiply,

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 
 from workbench import config
 from workbench.errors import QueryError, QueryLimit
-from workbench.query.evaluate import aggregate, binary, functions, overtime
+from workbench.query.evaluate import aggregate, binary, functions, info, labels, overtime, selectors
 from workbench.query.evaluate.annotations import INFO, WARNING
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.limits import never, query_budget
@@ -19,6 +19,7 @@ from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import label_index
 from workbench.query.promql import Node, nodes, parse
 from workbench.query.result import Result
+from workbench.query.samples import Loaded
 
 if TYPE_CHECKING:
     from workbench.store import View
@@ -42,13 +43,13 @@ def instant(
     answer any more. Raises QuerySyntaxError, NotEvaluated, QueryLimit, QueryCanceled, QueryError.
     """
     node = parse(expr) if isinstance(expr, str) else expr
-    context = _context(view, np.array([time_us], np.int64), 0, limits, canceled)
+    context = _context(view, np.array([time_us], np.int64), 0, limits, (time_us, time_us), canceled)
     _EVALUATIONS.labels("instant").inc()
     bare = _bare(node)
     if isinstance(bare, nodes.Text):
         return Result.of_text(bare.value, context.times_us, view.lake_version)
     if isinstance(bare, (nodes.Range, nodes.Subquery)):
-        return _said(_matrix(overtime.windows_of(context, bare), view.lake_version), context, expr)
+        return _said(_matrix(*selectors.samples_of(context, bare), view.lake_version), context, expr)
     return _said(_result(_evaluate(context, node), context, "vector"), context, expr)
 
 
@@ -78,14 +79,19 @@ def range_query(
     if node.type not in (nodes.SCALAR, nodes.VECTOR):
         raise QueryError(f"invalid expression type {node.type!r} for range query, must be scalar or instant vector")
     _EVALUATIONS.labels("range").inc()
-    context = _context(view, np.arange(start_us, end_us + 1, step_us, dtype=np.int64), step_us, limits, canceled)
+    times_us = np.arange(start_us, end_us + 1, step_us, dtype=np.int64)
+    context = _context(view, times_us, step_us, limits, (start_us, end_us), canceled)
     return _said(_result(_evaluate(context, node), context, "matrix"), context, expr)
 
 
 def _context(
-    view: View, times_us: np.ndarray, step_us: int, limits: config.Query, canceled: Callable[[], bool]
+    view: View,
+    times_us: np.ndarray,
+    step_us: int,
+    limits: config.Query,
+    edges_us: tuple[int, int],
+    canceled: Callable[[], bool],
 ) -> Context:
-    edges_us = (int(times_us[0]), int(times_us[-1]))
     budget = query_budget(limits, canceled)
     return Context(view, label_index(view), limits, times_us, edges_us, step_us, _evaluate, budget)
 
@@ -100,7 +106,7 @@ def _evaluate(context: Context, node: Node) -> Scalar | Vector:
         case nodes.Unary():
             return _negated(_evaluate(context, node.expr), node.operator)
         case nodes.Selector():
-            return overtime.instant_selector(context, node)
+            return selectors.instant_selector(context, node)
         case nodes.Binary():
             return binary.binary(context, node, _evaluate(context, node.left), _evaluate(context, node.right))
         case nodes.Aggregation():
@@ -122,14 +128,16 @@ def _aggregation(context: Context, node: nodes.Aggregation) -> Vector:
 
 
 def _call(context: Context, node: nodes.Call) -> Scalar | Vector:
-    if node.function == "timestamp" and isinstance(node.args[0], nodes.Selector):
-        return overtime.timestamps(context, node.args[0]).without_name()
+    first = _bare(node.args[0]) if node.args else None
+    if node.function == "timestamp" and isinstance(first, nodes.Selector):
+        return selectors.timestamps(context, first).without_name()
+    if node.function == "info":
+        return info.info(context, node)
     ranges = [arg for arg in node.args if arg.type == nodes.MATRIX]
     if ranges:
         found = [_evaluate(context, arg) for arg in node.args if arg.type == nodes.SCALAR]
-        parameters = [scalar.values for scalar in found]
-        vector = overtime.call(context, node, _bare(ranges[0]), parameters)
-        return functions.absent(ranges[0], vector.present) if node.function == "absent_over_time" else vector
+        vector = overtime.call(context, node, _bare(ranges[0]), [scalar.values for scalar in found])
+        return labels.absent(ranges[0], vector.present) if node.function == "absent_over_time" else vector
     args: list[functions.Argument] = []
     for arg in node.args:
         text = _text(arg)
@@ -167,22 +175,19 @@ def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:
     version = context.view.lake_version
     _SAMPLES.inc(context.budget.spent)
     if isinstance(value, Scalar):
-        labels: list[dict[str, str]] = [{}]
         present = np.ones((1, len(context.times_us)), bool)
-        return Result(
-            "scalar" if kind == "vector" else kind, labels, context.times_us, value.values[None, :], present, version
-        )
+        kind = "scalar" if kind == "vector" else kind
+        return Result(kind, [{}], context.times_us, value.values[None, :], present, version)
     value = value.finished()
     there = value.present.any(axis=1)
     rows = np.flatnonzero(there).tolist()
     if kind == "matrix":
         rows = sorted(rows, key=lambda row: value.labels[row])
-    labels = [dict(value.labels[row]) for row in rows]
-    return Result(kind, labels, context.times_us, value.values[rows], value.present[rows], version)
+    series = [dict(value.labels[row]) for row in rows]
+    return Result(kind, series, context.times_us, value.values[rows], value.present[rows], version)
 
 
-def _matrix(windows: overtime.Windows, lake_version: str) -> Result:
-    loaded = windows.loaded
+def _matrix(loaded: Loaded, unnamed: np.ndarray | None, lake_version: str) -> Result:
     counts = np.diff(loaded.offsets)
     rows = np.flatnonzero(counts).tolist()
     times = np.unique(loaded.times_us)
@@ -192,7 +197,7 @@ def _matrix(windows: overtime.Windows, lake_version: str) -> Result:
         columns = np.searchsorted(times, loaded.times_us[part])
         values[place, columns] = loaded.values[part]
         present[place, columns] = True
-    unnamed = None if windows.unnamed is None else windows.unnamed[rows]
+    unnamed = None if unnamed is None else unnamed[rows]
     vector = Vector([loaded.labels[row] for row in rows], values, present, unnamed).finished()
-    labels = [dict(labels) for labels in vector.labels]
-    return Result("matrix", labels, times, vector.values, vector.present, lake_version)
+    series = [dict(one) for one in vector.labels]
+    return Result("matrix", series, times, vector.values, vector.present, lake_version)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from workbench.errors import QueryError
-from workbench.query.evaluate.buckets import histogram_quantile
+from workbench.query.evaluate import buckets, labels
 from workbench.query.evaluate.context import Context, not_evaluated
-from workbench.query.evaluate.values import Scalar, Vector, unique
-from workbench.query.names import Labels
-from workbench.query.promql.nodes import Call, Node, Paren, Range, Selector
+from workbench.query.evaluate.overtime import note_quantiles
+from workbench.query.evaluate.values import Scalar, Vector, empty
+from workbench.query.promql.nodes import Call
 
 Argument = Scalar | Vector | str
 
@@ -23,13 +20,16 @@ _ELEMENTWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh,
     "atanh": np.arctanh, "deg": np.degrees, "rad": np.radians,
 }  # fmt: skip
-_ORDERED = {"sort": False, "sort_desc": True}
 _LAST_DATE_SECONDS = 1e15  # some 30 million years; beyond, dates are NaN
 _DATES = ("year", "month", "day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute")
 
-VECTOR_FUNCTIONS = frozenset(_ELEMENTWISE) | frozenset(_ORDERED) | frozenset(_DATES) | {
-    "absent", "clamp", "clamp_max", "clamp_min", "histogram_quantile", "label_join", "label_replace", "pi", "round",
-    "scalar", "time", "timestamp", "vector",
+_OF_QUERY = ("start", "end", "range", "step")
+_SORTS = ("sort", "sort_desc", "sort_by_label", "sort_by_label_desc")
+
+VECTOR_FUNCTIONS = frozenset(_ELEMENTWISE) | frozenset(_DATES) | frozenset(_OF_QUERY) | frozenset(_SORTS) | {
+    "absent", "clamp", "clamp_max", "clamp_min", "histogram_fraction", "histogram_quantile", "histogram_quantiles",
+    "info", "label_join", "label_replace", "max_of", "min_of", "pi", "round", "scalar", "start_timestamp", "time",
+    "timestamp", "vector",
 }  # fmt: skip
 """Functions of instant vectors and scalars that are evaluated."""
 
@@ -37,72 +37,70 @@ VECTOR_FUNCTIONS = frozenset(_ELEMENTWISE) | frozenset(_ORDERED) | frozenset(_DA
 def call(context: Context, node: Call, args: Sequence[Argument]) -> Scalar | Vector:
     """A function of evaluated arguments. Raises NotEvaluated for one that is not there yet."""
     name = node.function
-    steps = len(context.times_us)
     if name not in VECTOR_FUNCTIONS:
         raise not_evaluated(f"{name}()", node)
-    if name == "pi":
-        return Scalar(np.full(steps, np.pi))
-    if name == "time":
-        return Scalar(context.times_us / 1e6)
     if name in _DATES:
         return _date(name, context, args)
-    if name == "histogram_quantile":
-        quantiles, histograms = args
-        assert isinstance(quantiles, Scalar)
-        assert isinstance(histograms, Vector)
-        return histogram_quantile(histograms, quantiles.values)
+    if name in ("histogram_fraction", "histogram_quantile", "histogram_quantiles"):
+        return _of_histograms(context, node, args)
+    if all(isinstance(arg, Scalar) for arg in args):
+        return _of_scalars(context, name, [arg.values for arg in args if isinstance(arg, Scalar)])
     first = args[0]
-    if isinstance(first, Scalar):  # vector() alone takes a scalar first
-        return Vector([()], first.values[None, :], np.ones((1, steps), bool))
     assert isinstance(first, Vector)
     if name in _ELEMENTWISE:
         with np.errstate(all="ignore"):
             return first.with_values(_ELEMENTWISE[name](first.values)).without_name()
+    texts = [arg for arg in args[1:] if isinstance(arg, str)]
+    if name in _SORTS:
+        return labels.ordered(context, node, first, texts)
+    if name == "label_replace":
+        return labels.label_replace(first, *texts)
+    if name == "label_join":
+        return labels.label_join(first, *texts)
     if name == "scalar":
         return _scalar(first)
     if name == "absent":
-        return absent(node.args[0], first.present)
+        return labels.absent(node.args[0], first.present)
     if name == "timestamp":
         return first.with_values(np.broadcast_to(context.times_us / 1e6, first.values.shape)).without_name()
-    if name in _ORDERED:
-        return _sorted(first, descending=_ORDERED[name])
-    if name in ("label_replace", "label_join"):
-        texts = [arg for arg in args[1:] if isinstance(arg, str)]
-        if not texts[0]:
-            raise QueryError(f"invalid destination label name in {name}(): it is empty")
-        return _label_replace(first, *texts) if name == "label_replace" else _label_join(first, *texts)
+    if name == "start_timestamp":  # that of an expression: there is none
+        return empty(len(context.times_us))
     return _bounded(name, first, [arg.values for arg in args[1:] if isinstance(arg, Scalar)])
 
 
-def absent(node: Node, present: np.ndarray) -> Vector:
-    """1 at the steps at which nothing is there, under the labels that the selector's equalities give."""
-    while isinstance(node, Paren):
-        node = node.expr
-    selector = node.selector if isinstance(node, Range) else node
-    labels: dict[str, str] = {}
-    if isinstance(selector, Selector):
-        names = [matcher.label for matcher in selector.matchers]
-        labels = {
-            matcher.label: matcher.value
-            for matcher in selector.matchers
-            if matcher.operator == "=" and matcher.label != "__name__" and names.count(matcher.label) == 1
-        }
-    missing = ~np.any(present, axis=0, keepdims=True)
-    return Vector([tuple(sorted(labels.items()))], np.ones(missing.shape), missing)
+def _of_scalars(context: Context, name: str, values: Sequence[np.ndarray]) -> Scalar | Vector:
+    steps = len(context.times_us)
+    if name == "vector":
+        return Vector([()], values[0][None, :], np.ones((1, steps), bool))
+    if name in ("max_of", "min_of"):
+        return Scalar((_higher if name == "max_of" else _lower)(*values))
+    if name == "time":
+        return Scalar(context.times_us / 1e6)
+    start, end = context.edges_us
+    of_query = {"start": start / 1e6, "end": end / 1e6, "range": (end - start) / 1e6, "step": context.step_us / 1e6}
+    return Scalar(np.full(steps, np.pi if name == "pi" else of_query[name]))
+
+
+def _of_histograms(context: Context, node: Call, args: Sequence[Argument]) -> Vector:
+    place = next(number for number, arg in enumerate(args) if isinstance(arg, Vector))
+    vector, about = args[place], node.args[place]
+    assert isinstance(vector, Vector)
+    scalars = [(arg.values, node.args[number]) for number, arg in enumerate(args) if isinstance(arg, Scalar)]
+    if node.function == "histogram_fraction":
+        return buckets.fractions(context, vector, scalars[0][0], scalars[1][0], about)
+    for wanted, argument in scalars:
+        note_quantiles(context, wanted, argument)
+    if node.function == "histogram_quantile":
+        return buckets.quantiles(context, vector, scalars[0][0], about)
+    label = args[1]
+    assert isinstance(label, str)
+    return labels.spread([(values, buckets.quantiles(context, vector, values, about)) for values, _ in scalars], label)
 
 
 def _scalar(vector: Vector) -> Scalar:
     alone = vector.present.sum(axis=0) == 1
     values = np.where(vector.present, vector.values, 0.0).sum(axis=0)
     return Scalar(np.where(alone, values, np.nan))
-
-
-def _sorted(vector: Vector, *, descending: bool) -> Vector:
-    if vector.present.shape[1] != 1:
-        return vector  # a range query orders by labels
-    column = vector.values[:, 0]
-    order = np.lexsort((-column if descending else column, np.isnan(column)))
-    return vector.take(order)
 
 
 def _bounded(name: str, vector: Vector, limits: Sequence[np.ndarray]) -> Vector:
@@ -128,77 +126,6 @@ def _lower(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _higher(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(np.isposinf(a) | np.isposinf(b), np.inf, np.maximum(a, b))
-
-
-def _label_replace(vector: Vector, target: str, replacement: str, source: str, pattern: str) -> Vector:
-    values = [dict(labels).get(source, "") for labels in vector.labels]
-    distinct = sorted(set(values))
-    replaced = dict(zip(distinct, _expand(distinct, pattern, replacement), strict=True))
-    labels = [
-        found if replaced[value] is None else _with_label(found, target, replaced[value] or "")
-        for found, value in zip(vector.labels, values, strict=True)
-    ]
-    changed = np.array([replaced[value] is not None for value in values], bool)
-    return unique(_relabelled(vector, labels, target, changed))
-
-
-def _relabelled(vector: Vector, labels: Sequence[Labels], target: str, changed: np.ndarray) -> Vector:
-    """Under other labels; a name that was set anew stays."""
-    unnamed = vector.unnamed
-    if target == "__name__" and unnamed is not None:
-        unnamed = unnamed & ~changed
-    return replace(vector, labels=labels, unnamed=unnamed)
-
-
-def _expand(values: list[str], pattern: str, replacement: str) -> list[str | None]:
-    """What the replacement (`$1`, `${name}`) becomes for each value; None where the pattern does not match."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    # Arrow's RE2 writes groups as \1; names are turned to numbers by their order of opening.
-    names = {name: number for number, name in _group_names(pattern)}
-
-    def reference(match: re.Match[str]) -> str:
-        if match.group() == "$$":
-            return "$"
-        if match.group() == "\\":
-            return "\\\\"
-        group = match.group(1) or match.group(2)
-        number = group if group.isdigit() else str(names.get(group, ""))
-        return f"\\{number}" if number and int(number) <= min(9, _groups(pattern)) else ""
-
-    rewritten = re.sub(r"\$\$|\\|\$\{(\w+)\}|\$(\w+)", reference, replacement)
-    anchored = f"^(?s:{pattern})$"
-    array = pa.array(values, pa.string())
-    try:
-        hits = pc.match_substring_regex(array, anchored).to_pylist()
-        texts = pc.replace_substring_regex(array, anchored, rewritten, max_replacements=1).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise QueryError(f"invalid regular expression in label_replace(): {pattern!r}", hint=str(error)) from None
-    return [text if hit else None for hit, text in zip(hits, texts, strict=True)]
-
-
-def _group_names(pattern: str) -> list[tuple[int, str]]:
-    opened = re.finditer(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?!\?)|\(\?P?<(\w+)>", pattern)
-    groups = [match for match in opened if match.group().startswith("(")]
-    return [(number, match.group(1) or "") for number, match in enumerate(groups, 1)]
-
-
-def _groups(pattern: str) -> int:
-    return len(_group_names(pattern))
-
-
-def _label_join(vector: Vector, target: str, separator: str, *sources: str) -> Vector:
-    labels = []
-    for found in vector.labels:
-        given = dict(found)
-        labels.append(_with_label(found, target, separator.join(given.get(source, "") for source in sources)))
-    return unique(_relabelled(vector, labels, target, np.ones(len(labels), bool)))
-
-
-def _with_label(labels: Labels, name: str, value: str) -> Labels:
-    kept = [pair for pair in labels if pair[0] != name]
-    return tuple(sorted([*kept, (name, value)] if value else kept))
 
 
 def _date(name: str, context: Context, args: Sequence[Argument]) -> Vector:

@@ -1,154 +1,117 @@
-"""Selectors and functions of range vectors: what reads samples."""
+"""Functions of range vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from workbench.errors import QueryError
 from workbench.query.evaluate.context import Context, not_evaluated
+from workbench.query.evaluate.selectors import Windows, windows_of
 from workbench.query.evaluate.values import Vector
-from workbench.query.promql.nodes import Call, Node, Range, Selector, Subquery
-from workbench.query.samples import Loaded, is_stale, read
+from workbench.query.promql.nodes import SCALAR, Call, Node
+from workbench.query.promql.text import format_general
 
 _REDUCTIONS = {
     "sum_over_time": "SUM", "avg_over_time": "AVG", "min_over_time": "MIN", "max_over_time": "MAX",
     "count_over_time": "COUNT", "last_over_time": "LAST", "first_over_time": "FIRST", "present_over_time": "PRESENT",
     "stddev_over_time": "STDDEV", "stdvar_over_time": "STDVAR", "changes": "CHANGES", "resets": "RESETS",
+    "mad_over_time": "MAD",
 }  # fmt: skip
 _EXTRAPOLATED = {"rate": (True, True), "increase": (True, False), "delta": (False, False)}
-DEFAULT_STEP_US = 60_000_000
-"""Step of a subquery that names none: Prometheus' default evaluation interval."""
-
+_TIMES = {
+    "ts_of_first_over_time": "TIME_OF_FIRST", "ts_of_last_over_time": "TIME_OF_LAST",
+    "ts_of_min_over_time": "TIME_OF_MIN", "ts_of_max_over_time": "TIME_OF_MAX",
+}  # fmt: skip
 _KEEP_NAME = ("last_over_time", "first_over_time")
+_COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 
-RANGE_FUNCTIONS = frozenset(_REDUCTIONS) | frozenset(_EXTRAPOLATED) | {
-    "irate", "idelta", "quantile_over_time", "deriv", "predict_linear", "absent_over_time",
+RANGE_FUNCTIONS = frozenset(_REDUCTIONS) | frozenset(_EXTRAPOLATED) | frozenset(_TIMES) | {
+    "irate", "idelta", "quantile_over_time", "deriv", "predict_linear", "absent_over_time", "integral",
+    "double_exponential_smoothing",
 }  # fmt: skip
 """Functions of range vectors that are evaluated."""
-
-
-def instant_selector(context: Context, selector: Selector) -> Vector:
-    """The last sample of every series within the look-back, unless it is a staleness marker."""
-    loaded, last, present = _last(context, selector)
-    if not len(loaded.values):
-        return Vector(loaded.labels, np.zeros(present.shape), present)
-    return Vector(loaded.labels, np.where(present, loaded.values[last], 0.0), present)
-
-
-def timestamps(context: Context, selector: Selector) -> Vector:
-    """The time of the sample that `instant_selector` finds, in seconds since 1970."""
-    loaded, last, present = _last(context, selector)
-    if not len(loaded.values):
-        return Vector(loaded.labels, np.zeros(present.shape), present)
-    return Vector(loaded.labels, np.where(present, loaded.times_us[last] / 1e6, 0.0), present)
-
-
-def _last(context: Context, selector: Selector) -> tuple[Loaded, np.ndarray, np.ndarray]:
-    ends = context.ends_us(selector.when)
-    loaded = load(context, selector, ends, context.lookback_us)
-    lo, hi = _bounds(context, loaded, ends, context.lookback_us)
-    last = np.maximum(hi - 1, 0)
-    present = hi > lo
-    if len(loaded.values):
-        present &= ~is_stale(loaded.values)[last]
-    return loaded, last, present
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Samples and, for every series and step, the index range of those in (end - width, end]."""
-
-    loaded: Loaded
-    ends_us: np.ndarray
-    width_us: int
-    lo: np.ndarray
-    hi: np.ndarray
-    unnamed: np.ndarray | None = None
-    """Series (of a subquery) that lose their names, as in `Vector`."""
 
 
 def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.ndarray]) -> Vector:
     """A function of a range vector; `parameters` are its scalars, float64[k] each."""
     if node.function not in RANGE_FUNCTIONS:
         raise not_evaluated(f"{node.function}()", node)
-    windows = windows_of(context, range_)
+    windows = windows_of(context, range_, node.function)
+    _check(context, node, parameters)
     vector = _apply(node.function, windows, context.times_us, parameters)
+    if node.function in ("rate", "increase"):
+        _note_gauges(context, vector, range_)
     return replace(vector, unnamed=windows.unnamed) if node.function in _KEEP_NAME else vector.without_name()
 
 
-def windows_of(context: Context, node: Node) -> Windows:
-    """The samples of a range vector, or of a subquery, and where the window of every step begins and ends."""
-    if isinstance(node, Subquery):
-        width, ends = context.duration_us(node.duration, positive=True), context.ends_us(node.when)
-        loaded, unnamed = _subquery(context, node, ends, width)
-    elif isinstance(node, Range):
-        width, ends = context.duration_us(node.duration, positive=True), context.ends_us(node.selector.when)
-        loaded, unnamed = load(context, node.selector, ends, width), None
-    else:
-        raise not_evaluated(f"{node} as a range", node)
-    loaded = loaded.without_stale()
-    lo, hi = _bounds(context, loaded, ends, width)
-    return Windows(loaded, ends, width, lo, hi, unnamed)
+def _check(context: Context, node: Call, parameters: Sequence[np.ndarray]) -> None:
+    """Refuse or remark on parameters out of range."""
+    scalars = [arg for arg in node.args if arg.type == SCALAR]
+    if node.function == "quantile_over_time":
+        note_quantiles(context, parameters[0], scalars[0])
+    elif node.function == "integral" and parameters:
+        wrong = parameters[0][~np.isin(parameters[0], (0, 1, 2))]
+        if len(wrong):
+            message = f"strategy should be 0, 1, or 2 (default), using 2, got {format_general(float(wrong[-1]))}"
+            context.notes.warn(message, scalars[0])
+    elif node.function == "double_exponential_smoothing":
+        for name, factor in zip(("smoothing", "trend"), parameters, strict=True):
+            wrong = factor[~((factor > 0) & (factor < 1))]
+            if len(wrong):
+                short = {"smoothing": "sf", "trend": "tf"}[name]
+                raise QueryError(f"invalid {name} factor. Expected: 0 < {short} < 1, got: {wrong[0]:f}")
 
 
-def _subquery(context: Context, node: Subquery, ends_us: np.ndarray, width_us: int) -> tuple[Loaded, np.ndarray | None]:
-    """What the inner expression gives at the multiples of its step inside the windows, as if it had been stored."""
-    if node.aligned:
-        raise not_evaluated("an aligned subquery", node)
-    step_us = context.duration_us(node.step, positive=True) if node.step else DEFAULT_STEP_US
-    first = ((int(ends_us.min()) - width_us) // step_us + 1) * step_us
-    last = int(ends_us.max())
-    context.count(max(last - first, 0) // step_us)
-    times = np.arange(first, last + 1, step_us, dtype=np.int64)
-    if not len(times):
-        return Loaded([], np.zeros(1, np.int64), times, np.empty(0)), None
-    vector = context.evaluate(context.at(times), node.expr)
-    assert isinstance(vector, Vector)
-    context.count(vector.present.size)
-    offsets = np.concatenate(([0], np.cumsum(vector.present.sum(axis=1)))).astype(np.int64)
-    _, columns = np.nonzero(vector.present)
-    return Loaded(vector.labels, offsets, times[columns], vector.values[vector.present]), vector.unnamed
+def note_quantiles(context: Context, quantiles: np.ndarray, node: Node) -> None:
+    """Warn of quantiles outside 0 to 1."""
+    for wrong in np.unique(quantiles[~((quantiles >= 0) & (quantiles <= 1))]).tolist():
+        context.notes.warn(f"quantile value should be between 0 and 1, got {format_general(wrong)}", node)
 
 
-def load(context: Context, selector: Selector, ends_us: np.ndarray, window_us: int) -> Loaded:
-    """The samples that windows (end - window, end] can see. Raises NotEvaluated for an exponential histogram."""
-    if selector.extension:
-        raise not_evaluated(f"the {selector.extension} modifier", selector)
-    rows = [context.index.rows[number] for number in context.index.select(selector.matchers)]
-    if selector.name and any(row.kind == "histogram" for row in rows):
-        raise not_evaluated("an exponential histogram", selector)
-    rows = [row for row in rows if row.kind != "histogram"]
-    return read(context.view, rows, int(ends_us.min()) - window_us + 1, int(ends_us.max()), context.budget)
-
-
-def _bounds(context: Context, loaded: Loaded, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    context.count(len(loaded.labels) * len(ends))
-    if len(ends) == 1:
-        # What was loaded is the window: an instant query needs no kernel, hence no compiler.
-        return loaded.offsets[:-1, None], loaded.offsets[1:, None]
-    from workbench.query.evaluate import windows
-
-    return windows.bounds(loaded.times_us, loaded.offsets, ends, width)
+def _note_gauges(context: Context, vector: Vector, range_: Node) -> None:
+    """Remark on metrics that have a rate and no counter's name."""
+    there = vector.present.any(axis=1)
+    for name in sorted({dict(vector.labels[row]).get("__name__", "") for row in np.flatnonzero(there).tolist()}):
+        if name and not name.endswith(_COUNTER_SUFFIXES):
+            message = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket"
+            context.notes.info(f'{message}: "{name}"', range_)
 
 
 def _apply(name: str, of: Windows, steps_us: np.ndarray, parameters: Sequence[np.ndarray]) -> Vector:
-    from workbench.query.evaluate import windows
+    from workbench.query.evaluate import extended, reductions, windows
 
-    times, values = of.loaded.times_us, of.loaded.values
-    if name in _REDUCTIONS:
-        out, present = windows.over_time(getattr(windows, _REDUCTIONS[name]), values, of.lo, of.hi)
-    elif name in _EXTRAPOLATED:
+    times, values, lo, hi = of.loaded.times_us, of.loaded.values, of.lo, of.hi
+    if name in _EXTRAPOLATED:
         counter, per_second = _EXTRAPOLATED[name]
-        out, present = windows.extrapolated(times, values, of.lo, of.hi, of.ends_us, of.width_us, counter, per_second)
+        if of.extension:
+            smoothed = of.extension == "smoothed"
+            out, present = extended.change(times, values, lo, hi, of.ends_us, of.width_us, smoothed, counter)
+            out = out / (of.width_us / 1e6) if per_second else out
+        else:
+            out, present = windows.extrapolated(times, values, lo, hi, of.ends_us, of.width_us, counter, per_second)
+    elif name in _REDUCTIONS:
+        if of.extension:
+            lo = extended.anchors(times, lo, hi, of.ends_us, of.width_us)
+        out, present = reductions.over_time(getattr(reductions, _REDUCTIONS[name]), values, lo, hi)
+    elif name in _TIMES:
+        out, present = reductions.time_of(getattr(reductions, _TIMES[name]), times, values, lo, hi)
     elif name in ("irate", "idelta"):
-        out, present = windows.last_two(times, values, of.lo, of.hi, name == "irate")
+        out, present = windows.last_two(times, values, lo, hi, name == "irate")
     elif name == "quantile_over_time":
-        out, present = windows.quantile_over_time(values, of.lo, of.hi, parameters[0])
+        out, present = reductions.quantile_over_time(values, lo, hi, parameters[0])
     elif name == "absent_over_time":
-        out, present = np.ones(of.lo.shape), of.hi > of.lo
+        out, present = np.ones(lo.shape), hi > lo
+    elif name == "integral":
+        asked = parameters[0] if parameters else np.full(len(steps_us), float(reductions.TRAPEZOIDS))
+        strategies = np.where(np.isin(asked, (0, 1, 2)), asked, reductions.TRAPEZOIDS).astype(np.int64)
+        out, present = reductions.integral(times, values, lo, hi, strategies)
+    elif name == "double_exponential_smoothing":
+        out, present = reductions.smoothing(values, lo, hi, parameters[0], parameters[1])
     else:
-        slope, intercept, present = windows.regression(times, values, of.lo, of.hi, steps_us)
+        origins = np.full_like(steps_us, windows.FIRST_SAMPLE) if name == "deriv" else steps_us
+        slope, intercept, present = windows.regression(times, values, lo, hi, origins)
         out = slope if name == "deriv" else intercept + slope * parameters[0]
     return Vector(of.loaded.labels, out, present)

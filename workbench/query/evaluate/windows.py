@@ -9,10 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from workbench.query.evaluate.sums import add
+
 Array = np.ndarray
 Table = tuple[Array, Array]
 
-SUM, AVG, MIN, MAX, COUNT, LAST, FIRST, PRESENT, STDDEV, STDVAR, CHANGES, RESETS = range(12)
+FIRST_SAMPLE = np.iinfo(np.int64).min
+"""Stands for the time of a window's first sample."""
 
 
 @njit(cache=True, nogil=True)
@@ -102,139 +105,12 @@ def last_two(times: Array, values: Array, lo: Array, hi: Array, counter: bool) -
 
 
 @njit(cache=True, nogil=True)
-def _total(values: Array, a: int, b: int) -> float:
-    # Neumaier's compensated sum; once it is infinite the compensation would only make it NaN.
-    total = 0.0
-    lost = 0.0
-    for i in range(a, b):
-        v = values[i]
-        new = total + v
-        if np.isinf(new):
-            lost = 0.0
-        elif abs(total) >= abs(v):
-            lost += (total - new) + v
-        else:
-            lost += (v - new) + total
-        total = new
-    return total + lost
-
-
-@njit(cache=True, nogil=True)
-def _mean(values: Array, a: int, b: int) -> float:
-    total = _total(values, a, b)
-    if np.isinf(total):
-        mean = 0.0  # the sum overflowed, or a value is infinite: divide before adding
-        for i in range(a, b):
-            mean += values[i] / (b - a)
-        return mean
-    return total / (b - a)
-
-
-@njit(cache=True, nogil=True)
-def _extreme(values: Array, a: int, b: int, highest: bool) -> float:
-    found = values[a]
-    for i in range(a + 1, b):
-        v = values[i]
-        if np.isnan(found) or (v > found if highest else v < found):
-            found = v
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _variance(values: Array, a: int, b: int) -> float:
-    mean = 0.0
-    squares = 0.0
-    for i in range(a, b):
-        distance = values[i] - mean
-        mean += distance / (i - a + 1)
-        squares += distance * (values[i] - mean)
-    return squares / (b - a)
-
-
-@njit(cache=True, nogil=True)
-def _steps(values: Array, a: int, b: int, falls: bool) -> float:
-    found = 0.0
-    for i in range(a + 1, b):
-        v, w = values[i - 1], values[i]
-        if falls:
-            found += w < v
-        elif v != w and not (np.isnan(v) and np.isnan(w)):
-            found += 1
-    return found
-
-
-@njit(cache=True, nogil=True)
-def over_time(operation: int, values: Array, lo: Array, hi: Array) -> Table:
-    """The `_over_time` functions, `changes` and `resets`, by the number of the operation."""
-    n, k = lo.shape
-    out = np.zeros((n, k))
-    present = np.zeros((n, k), np.bool_)
-    for s in range(n):
-        for t in range(k):
-            a, b = lo[s, t], hi[s, t]
-            if a == b:
-                continue
-            present[s, t] = True
-            if operation == SUM:
-                out[s, t] = _total(values, a, b)
-            elif operation == AVG:
-                out[s, t] = _mean(values, a, b)
-            elif operation in (MIN, MAX):
-                out[s, t] = _extreme(values, a, b, operation == MAX)
-            elif operation == COUNT:
-                out[s, t] = b - a
-            elif operation == LAST:
-                out[s, t] = values[b - 1]
-            elif operation == FIRST:
-                out[s, t] = values[a]
-            elif operation == PRESENT:
-                out[s, t] = 1.0
-            elif operation == STDDEV:
-                out[s, t] = np.sqrt(_variance(values, a, b))
-            elif operation == STDVAR:
-                out[s, t] = _variance(values, a, b)
-            else:
-                out[s, t] = _steps(values, a, b, operation == RESETS)
-    return out, present
-
-
-@njit(cache=True, nogil=True)
-def quantile_over_time(values: Array, lo: Array, hi: Array, quantiles: Array) -> Table:
-    """The quantile of every window, linear between neighbours; below 0 -Inf, above 1 +Inf. NaN counts as smallest."""
-    n, k = lo.shape
-    out = np.zeros((n, k))
-    present = np.zeros((n, k), np.bool_)
-    for s in range(n):
-        for t in range(k):
-            a, b = lo[s, t], hi[s, t]
-            if a == b:
-                continue
-            present[s, t] = True
-            q = quantiles[t]
-            if np.isnan(q):
-                out[s, t] = np.nan
-            elif q < 0:
-                out[s, t] = -np.inf
-            elif q > 1:
-                out[s, t] = np.inf
-            else:
-                part = np.sort(values[a:b])  # NaN last: turn them to the front
-                nans = 0
-                while nans < b - a and np.isnan(part[b - a - 1 - nans]):
-                    nans += 1
-                rank = q * (b - a - 1)
-                low = int(np.floor(rank))
-                high = min(low + 1, b - a - 1)
-                weight = rank - np.floor(rank)
-                below = np.nan if low < nans else part[low - nans]
-                above = np.nan if high < nans else part[high - nans]
-                out[s, t] = below * (1 - weight) + above * weight
-    return out, present
-
-
-@njit(cache=True, nogil=True)
 def regression(times: Array, values: Array, lo: Array, hi: Array, origins: Array) -> tuple[Array, Array, Array]:
-    """Least-squares line through every window: slope per second, and its value at `origins` (us)."""
+    """Least-squares line through every window: slope per second, and its value at `origins` (us).
+
+    FIRST_SAMPLE as origin is the window's first time, near which the sums lose least. A constant has the slope 0, an
+    infinite one none.
+    """
     n, k = lo.shape
     slope = np.zeros((n, k))
     intercept = np.zeros((n, k))
@@ -244,20 +120,24 @@ def regression(times: Array, values: Array, lo: Array, hi: Array, origins: Array
             a, b = lo[s, t], hi[s, t]
             if b - a < 2:
                 continue
-            mean_x = 0.0
-            mean_y = 0.0
-            for i in range(a, b):
-                mean_x += (times[i] - origins[t]) / 1e6
-                mean_y += values[i]
-            mean_x /= b - a
-            mean_y /= b - a
-            xx = 0.0
-            xy = 0.0
-            for i in range(a, b):
-                x = (times[i] - origins[t]) / 1e6 - mean_x
-                xx += x * x
-                xy += x * (values[i] - mean_y)
-            slope[s, t] = xy / xx
-            intercept[s, t] = mean_y - slope[s, t] * mean_x
             present[s, t] = True
+            origin = times[a] if origins[t] == FIRST_SAMPLE else origins[t]
+            x = y = xy = xx = 0.0
+            x_lost = y_lost = xy_lost = xx_lost = 0.0
+            constant = True
+            for i in range(a, b):
+                constant = constant and values[i] == values[a]
+                at = (times[i] - origin) / 1e6
+                x, x_lost = add(x, x_lost, at)
+                y, y_lost = add(y, y_lost, values[i])
+                xy, xy_lost = add(xy, xy_lost, at * values[i])
+                xx, xx_lost = add(xx, xx_lost, at * at)
+            if constant:
+                slope[s, t] = np.nan if np.isinf(values[a]) else 0.0
+                intercept[s, t] = np.nan if np.isinf(values[a]) else values[a]
+                continue
+            count = b - a
+            x, y, xy, xx = x + x_lost, y + y_lost, xy + xy_lost, xx + xx_lost
+            slope[s, t] = (xy - x * y / count) / (xx - x * x / count)
+            intercept[s, t] = y / count - slope[s, t] * x / count
     return slope, intercept, present

@@ -39,9 +39,16 @@ def call(name: Token, args: list[Node]) -> str:
         )
     for number, arg in enumerate(args):
         expect(arg, function.args[min(number, count - 1)], f"call to function {name.text!r}")
-    if name.text == "info" and len(args) > 1 and (not isinstance(args[1], nodes.Selector) or args[1].name):
+    if name.text == "info" and len(args) > 1 and not _only_matchers(args[1]):
         raise QuerySyntaxError("expected label selectors only", position=args[1].span[0])
     return function.returns
+
+
+def _only_matchers(node: Node) -> bool:
+    """Whether it is a selector without a name before its braces."""
+    if not isinstance(node, nodes.Selector):
+        return False
+    return all(matcher.label != "__name__" or matcher.span[0] > node.span[0] for matcher in node.matchers)
 
 
 def aggregation(operator: Token, args: list[Node]) -> None:

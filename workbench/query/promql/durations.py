@@ -67,7 +67,7 @@ class Durations:
 
     def _sum(self, context: str, lowest: int) -> Duration:
         self._deeper()
-        left = self._signed(context)
+        left = self._signed(context, arithmetic=True)
         while (binding := _BINDING.get(self._tokens.peek.kind, 0)) >= lowest:
             operator = self._tokens.take()
             self._deeper()
@@ -75,12 +75,13 @@ class Durations:
             left = DurationOf(operator.kind, (left, right), (left.span[0], right.span[1]))
         return left
 
-    def _signed(self, context: str) -> Duration:
+    def _signed(self, context: str, *, arithmetic: bool = False) -> Duration:
         sign = self._tokens.accept("+", "-")
         if not sign:
             return self._plain(context)
         self._deeper()
-        inner = self._signed(context)
+        # As elsewhere in the language, `^` binds more tightly than a sign.
+        inner = self._sum(context, _BINDING["^"]) if arithmetic else self._signed(context)
         span = (sign.start, inner.span[1])
         if isinstance(inner, Literal):
             return Literal(-inner.us if sign.kind == "-" else inner.us, span)
@@ -97,7 +98,7 @@ class Durations:
             inner = self._sum(context, 1)
             self._tokens.expect(context, ")")
             return inner
-        if token.kind in ("step", "range", "min", "max") and self._tokens.accept("("):
+        if token.kind in ("step", "range", "min_of", "max_of") and self._tokens.accept("("):
             operands = [] if token.kind in ("step", "range") else [self._sum(context, 1)]
             if operands:
                 self._tokens.expect(context, ",")

@@ -26,7 +26,8 @@ _OVER_TIME = (
 _OF_VECTOR = (
     "abs", "absent", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "deg", "exp",
     "floor", "histogram_avg", "histogram_count", "histogram_stddev", "histogram_stdvar", "histogram_sum", "ln",
-    "log10", "log2", "rad", "sgn", "sin", "sinh", "sort", "sort_desc", "sqrt", "tan", "tanh", "timestamp",
+    "log10", "log2", "rad", "sgn", "sin", "sinh", "sort", "sort_desc", "sqrt", "start_timestamp", "tan",
+    "tanh", "timestamp",
 )  # fmt: skip
 _OF_TIME = (
     "day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year",
@@ -46,10 +47,11 @@ FUNCTIONS = {
         Function("histogram_fraction", (SCALAR, SCALAR, VECTOR)),
         Function("histogram_quantile", (SCALAR, VECTOR)),
         Function("histogram_quantiles", (VECTOR, STRING, SCALAR, SCALAR), variadic=9),
-        Function("holt_winters", (MATRIX, SCALAR, SCALAR)),  # the old name of double_exponential_smoothing
         Function("info", (VECTOR, VECTOR), variadic=1),
         Function("integral", (MATRIX, SCALAR), variadic=1),
         Function("label_join", (VECTOR, STRING, STRING, STRING), variadic=-1),
+        Function("max_of", (SCALAR, SCALAR), SCALAR),
+        Function("min_of", (SCALAR, SCALAR), SCALAR),
         Function("label_replace", (VECTOR, STRING, STRING, STRING, STRING)),
         Function("predict_linear", (MATRIX, SCALAR)),
         Function("quantile_over_time", (SCALAR, MATRIX)),

@@ -15,7 +15,7 @@ AGGREGATORS = (
 
 KEYWORDS = frozenset(AGGREGATORS) | {
     "and", "or", "unless", "atan2", "offset", "smoothed", "anchored", "by", "without", "on", "ignoring", "group_left",
-    "group_right", "fill", "fill_left", "fill_right", "bool", "start", "end", "step", "range",
+    "group_right", "fill", "fill_left", "fill_right", "bool", "start", "end", "step", "range", "min_of", "max_of",
 }  # fmt: skip
 """Words with a meaning of their own outside braces, in any case."""
 
@@ -44,8 +44,10 @@ class Token:
 
 _DIGITS = r"\d+(?:_\d+)*"
 _SKIP = re.compile(r"(?:[ \t\r\n]+|#[^\r\n]*)+")
-_WORD = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+# Letters of any script, and dots after the first character, need no quotes; combining marks do.
+_WORD = re.compile(r"(?:[^\W\d]|:)[\w:.]*")
+_LABEL = re.compile(r"[^\W\d][\w.]*")
+_DURATION_WORD = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _NUMBER = re.compile(
     rf"(?:0[xX](?:_?[0-9a-fA-F]+)+|(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?)(?![\w.])",
     re.ASCII,
@@ -57,7 +59,7 @@ _STRING = {
     "'": re.compile(r"'(?:[^'\\\n]|\\[^\n])*'"),
     "`": re.compile(r"`[^`]*`"),
 }
-_SIGNS = re.compile(r"==|=~|!=|!~|<=|>=|::|[-+*/%^=<>(),{}\[\]@:]")
+_SIGNS = re.compile(r"==|=~|!=|!~|<=|>=|[-+*/%^=<>(),{}\[\]@:]")
 _IN_BRACES = frozenset(("=", "!=", "=~", "!~", ",", "}"))
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 _NAMES = {"(": "parenthesis", "[": "bracket", "{": "brace"}
@@ -107,11 +109,11 @@ def _next(text: str, position: int, inside: str) -> Token:
     if char.isascii() and (char.isdigit() or (char == "." and text[position + 1 : position + 2].isdigit())):
         return _number(text, position)
     # In brackets a colon divides range from step; elsewhere it is part of a metric name.
-    word = (_LABEL if inside == "[" else _WORD).match(text, position)
+    word = (_DURATION_WORD if inside == "[" else _WORD).match(text, position)
     if word:
         return _word(text, word.group(), position)
     sign = _SIGNS.match(text, position)
-    if not sign or sign.group() in ("=~", "!~") or (sign.group() in (":", "::") and inside != "["):
+    if not sign or sign.group() in ("=~", "!~") or (sign.group() == ":" and inside != "["):
         raise QuerySyntaxError(f"unexpected character: {char!r}", position=position)
     return Token(sign.group(), sign.group(), position)
 

@@ -71,7 +71,7 @@ class Text:
 class DurationOf:
     """What a duration is made of where it is not a plain number: `step()`, `range()`, or an operator over durations.
 
-    `operator` is `step`, `range`, `min`, `max`, or one of `+ - * / % ^` (with one operand: a sign).
+    `operator` is `step`, `range`, `min_of`, `max_of`, or one of `+ - * / % ^` (with one operand: a sign).
     """
 
     operator: str
@@ -80,7 +80,7 @@ class DurationOf:
 
     def __str__(self) -> str:
         parts = [str(operand) for operand in self.operands]
-        if self.operator in ("step", "range", "min", "max"):
+        if self.operator in ("step", "range", "min_of", "max_of"):
             return f"{self.operator}({', '.join(parts)})"
         if len(parts) == 1:
             return f"({self.operator}{parts[0]})"
@@ -168,20 +168,18 @@ class Range:
 
 @dataclass(frozen=True)
 class Subquery:
-    """An expression evaluated over a range: `expr[duration:step]`. `aligned` is the `::` form."""
+    """An expression evaluated over a range: `expr[duration:step]`."""
 
     expr: Node
     duration: Duration
     step: Duration | None = None
-    aligned: bool = False
     when: When = NOW
     span: Span = field(default=(0, 0), compare=False)
 
     type = MATRIX
 
     def __str__(self) -> str:
-        colon = "::" if self.aligned else ":"
-        return f"{self.expr}[{self.duration}{colon}{self.step or ''}]{self.when}"
+        return f"{self.expr}[{self.duration}:{self.step or ''}]{self.when}"
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ An operator in a chain counts as a level, as the tree leans on its left side."""
 
 _METRIC_WORDS = frozenset(AGGREGATORS) | {
     "and", "or", "unless", "by", "without", "offset", "start", "end", "step", "range", "anchored", "smoothed", "fill",
-    "fill_left", "fill_right",
+    "fill_left", "fill_right", "min_of", "max_of",
 }  # fmt: skip
-_CALLABLE_WORDS = ("start", "end", "step", "range")
+_CALLABLE_WORDS = ("start", "end", "step", "range", "min_of", "max_of")
 _MATCH_OPERATORS = ("=", "!=", "=~", "!~")
 
 
@@ -124,7 +124,9 @@ class _Parser:
             self.any_selector = token.text == "info"
             args, end = self.arguments()
             self.any_selector = False
-            return nodes.Call(token.text, tuple(args), check.call(token, args), (token.start, end))
+            # Keywords may be written in capitals, names of functions may not.
+            name = token if token.kind == "identifier" else replace(token, text=token.kind)
+            return nodes.Call(name.text, tuple(args), check.call(name, args), (token.start, end))
         if token.kind == "{" or token.kind in ("identifier", "metric") or token.kind in _METRIC_WORDS:
             return self.selector(token)
         self.tokens.back()
@@ -154,7 +156,7 @@ class _Parser:
             token = self.tokens.take()
             if token.kind == "string":
                 labels.append(text.unquote(token.text, token.start))
-            elif text.label_name(token.text):
+            elif token.kind == "identifier" or text.label_name(token.text):
                 labels.append(token.text)
             else:
                 self.tokens.back()
@@ -258,14 +260,14 @@ class _Parser:
 
     def ranged(self, node: Node, bracket: Token) -> Node:
         duration = self.durations.duration("range or subquery", positive=True)
-        colon = self.tokens.accept(":", "::")
+        colon = self.tokens.accept(":")
         if colon:
             step = None
             if self.tokens.peek.kind != "]":
                 step = self.durations.duration("subquery selector", positive=True)
             closing = self.tokens.expect("subquery selector", "]")
             check.expect(node, nodes.VECTOR, "subquery")
-            return Subquery(node, duration, step, colon.kind == "::", span=(node.span[0], closing.end))
+            return Subquery(node, duration, step, span=(node.span[0], closing.end))
         closing = self.tokens.expect("subquery or range", ":", "]")
         if not isinstance(node, Selector):
             raise QuerySyntaxError("ranges only allowed for vector selectors", position=bracket.start)

@@ -77,6 +77,18 @@ def format_plain(value: float) -> str:
     return f"{sign}{digits[:place]}.{digits[place:]}"
 
 
+def format_general(value: float) -> str:
+    """A float as Go's `%g` writes it, in messages: with an exponent below 1e-4 and from 1e6 on."""
+    if not math.isfinite(value) or value == 0 or 1e-4 <= abs(value) < 1e6:
+        return format_plain(value)
+    digits, _, exponent = f"{value:.16e}".partition("e")
+    for places in range(17):  # the fewest digits that read back the same
+        if float(text := f"{value:.{places}e}") == value:
+            digits, _, exponent = text.partition("e")
+            break
+    return f"{digits}e{int(exponent):+03d}"
+
+
 def format_number(value: float) -> str:
     """A number literal that reads back as the same float."""
     if math.isnan(value):
