@@ -79,6 +79,13 @@ class Ingest:
 
 
 @dataclass(frozen=True)
+class Scrape:
+    """Scraping: the file of the targets, below the home unless it is absolute."""
+
+    file: str = "scrape.yml"
+
+
+@dataclass(frozen=True)
 class Log:
     """The write-ahead log: when a segment is closed, how long readers may still need it, how verbose we are."""
 
@@ -212,6 +219,7 @@ class Settings:
     front: Front = Front()
     auth: Auth = Auth()
     ingest: Ingest = Ingest()
+    scrape: Scrape = Scrape()
     log: Log = Log()
     lake: Lake = Lake()
     store: Store = Store()
@@ -267,6 +275,16 @@ class Settings:
     def hub_socket(self) -> Path:
         """The hub's local socket: append, load, seal, and what the kernel and the rules know."""
         return self.runtime_dir / "hub.sock"
+
+    @property
+    def scrape_file(self) -> Path:
+        """The targets to scrape, in Prometheus' form; it need not be there."""
+        return self.home / self.scrape.file
+
+    @property
+    def scrape_socket(self) -> Path:
+        """The local socket of the process that scrapes: its targets and how they are."""
+        return self.runtime_dir / "scrape.sock"
 
     @property
     def up_file(self) -> Path:

@@ -106,6 +106,9 @@ def _add_data(commands: Any) -> None:
     rules = _command(commands, "rules", "data:rules", "check rule files, or list the rules in force")
     rules.add_argument("action", choices=("check", "list"))
     rules.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    scrape = _command(commands, "scrape", "scrape:scrape", "check a scrape file, and say what it would scrape")
+    scrape.add_argument("action", choices=("check",))
+    scrape.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the one in force")
 
 
 def _add_token(commands: Any) -> None:

@@ -12,12 +12,18 @@ if TYPE_CHECKING:
     from workbench.ingest.grpc import GrpcServer, start_grpc
     from workbench.ingest.http import http_app
     from workbench.ingest.receiver import Outcome, Receiver
+    from workbench.ingest.scrape.hub_door import HubSink, answer_enter
+    from workbench.ingest.scrape.read import read_scraping
+    from workbench.ingest.scrape.scraper import Scraper
+    from workbench.ingest.scrape.status import scrape_status
+    from workbench.ingest.scrape.targets import find_targets
 
 _HOMES = {
     "ANONYMOUS": "callers",
     "Authorize": "callers",
     "Caller": "callers",
     "GrpcServer": "grpc",
+    "HubSink": "scrape.hub_door",
     "ImportResult": "files",
     "Knock": "callers",
     "Letter": "dead_letters",
@@ -25,10 +31,15 @@ _HOMES = {
     "Outcome": "receiver",
     "Receiver": "receiver",
     "Replayed": "dead_letters",
+    "Scraper": "scrape.scraper",
+    "answer_enter": "scrape.hub_door",
     "find_letters": "dead_letters",
+    "find_targets": "scrape.targets",
     "http_app": "http",
     "import_files": "files",
+    "read_scraping": "scrape.read",
     "replay": "dead_letters",
+    "scrape_status": "scrape.status",
     "start_grpc": "grpc",
 }
 
@@ -37,6 +48,7 @@ __all__ = [
     "Authorize",
     "Caller",
     "GrpcServer",
+    "HubSink",
     "ImportResult",
     "Knock",
     "Letter",
@@ -44,10 +56,15 @@ __all__ = [
     "Outcome",
     "Receiver",
     "Replayed",
+    "Scraper",
+    "answer_enter",
     "find_letters",
+    "find_targets",
     "http_app",
     "import_files",
+    "read_scraping",
     "replay",
+    "scrape_status",
     "start_grpc",
 ]
 

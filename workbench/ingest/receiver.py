@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from workbench.ingest.callers import Caller
 from workbench.ingest.events import EventFault, decode_events, events_batch
 from workbench.ingest.otlp.decode import OtlpDecoder
 from workbench.ingest.otlp.json import otlp_json_to_protobuf
-from workbench.ingest.points import Decoded
+from workbench.ingest.points import Decoded, Member
 from workbench.ingest.prometheus.write import decode_write, unsnap
 from workbench.ingest.refusals import Refusal, Refusals
 from workbench.ingest.series_book import SeriesBook
@@ -126,6 +126,23 @@ class Receiver:
                 refusals.keep(fault.reason, [found.payloads[fault.index]])
         batches = {"events": events_batch(found.rows)} if found.rows else {}
         return self._append(batches, len(found.rows), refusals, tuple(found.faults))
+
+    def enter_scraped(self, members: Sequence[Member], source: str) -> list[int | None]:
+        """Ids of series that a scrape saw for the first time, durable on return; None for one that is refused."""
+        refusals = Refusals("scrape", source)
+        ids: list[int | None] = []
+        for answer in self._book.enter([[member] for member in members], Caller(source, anonymous=False)):
+            if isinstance(answer, Refusal):
+                refusals.add(answer)
+                ids.append(None)
+            else:
+                ids.append(answer[0])
+        outcome = self._append({}, 0, refusals)
+        if outcome.future is not None:
+            outcome.future.result()
+        # The scraper keeps the ids; were they lost in a crash, somebody else would get them.
+        self._writer.flush()
+        return ids
 
     def _take(self, door: str, decoded: Decoded, caller: Caller) -> Outcome:
         refusals = Refusals(door, caller.source)

@@ -49,8 +49,8 @@ async def _run(child: Child) -> None:
     writer.add_listener(processor.consume)
     channels = NotificationChannels(settings, engine)
     alerts = AlertManager(evaluator(writer.view, settings), engine, settings, recorder(writer), queued=channels.wake)
-    hub = Hub(writer, processor, alerts)
     receiver = Receiver(writer, settings)
+    hub = Hub(writer, processor, alerts, receiver)
     doors = MachineDoors(settings, engine)
     tls = server_context(settings) if settings.front.tls_cert else None
     near, far = grpc_addresses(child)

@@ -54,6 +54,7 @@ def processes(settings: Settings, ports: Ports) -> list[Spec]:
         _ours("front", ports, ("main", "notebook"), front_ready),
         _ours("keeper", ports, (), None),
         _ours("jobs", ports, (), None),
+        _ours("scrape", ports, (), None),
         Spec("agent", ("-m", "workbench.serve.process", "--parent", str(os.getpid()), "workbench.collect")),
     ]
     if settings.demo.enabled:

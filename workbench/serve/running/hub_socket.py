@@ -17,6 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from workbench.alert import AlertManager
+from workbench.errors import WorkbenchError
+from workbench.ingest import Receiver, answer_enter
 from workbench.store import Writer, answer
 from workbench.stream import StreamProcessor
 
@@ -31,6 +33,7 @@ class Hub:
     writer: Writer
     processor: StreamProcessor
     alerts: AlertManager
+    receiver: Receiver
 
 
 def hub_app(hub: Hub) -> Starlette:
@@ -40,6 +43,13 @@ def hub_app(hub: Hub) -> Starlette:
         target = f"{request.url.path}?{request.url.query}"
         status, body = await asyncio.to_thread(answer, hub.writer, target, await request.body())
         return Response(body, status, media_type="application/json")
+
+    async def enter(request: Request) -> Response:
+        try:
+            body = await asyncio.to_thread(answer_enter, hub.receiver, await request.body())
+        except WorkbenchError as error:
+            return JSONResponse(error.as_dict(), error.status)
+        return Response(body, media_type="application/json")
 
     async def health(_: Request) -> Response:
         troubles = [f"{trouble.where}: {trouble.message}" for trouble in hub.alerts.health()]
@@ -57,5 +67,6 @@ def hub_app(hub: Hub) -> Starlette:
         return Response(sink.getvalue(), media_type=ARROW_STREAM)
 
     writing = [Route(path, write, methods=["POST"]) for path in ("/append", "/register", "/load", "/seal")]
+    writing.append(Route("/enter", enter, methods=["POST"]))
     reading = [Route("/health", health), Route("/metrics", metrics), Route("/windows", windows)]
     return Starlette(routes=[*writing, *reading])

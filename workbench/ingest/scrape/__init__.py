@@ -1,0 +1,1 @@
+"""Scraping of targets that expose metrics over HTTP, configured as Prometheus' own `scrape_configs`."""
