@@ -42,7 +42,7 @@ def test_every_command_and_flag_is_described(name):
 
 def test_no_command_is_described_that_is_not_there():
     rows = [line for line in CLI.splitlines() if line.startswith("| `workbench ")]
-    described = {words for line in rows for words in re.findall(r"`workbench ([a-z]+(?: [a-z]+)?)", line)}
+    described = {words for line in rows for words in re.findall(r"`workbench ([a-z-]+(?: [a-z]+)?)", line)}
     known = {name.removeprefix("workbench ") for name in COMMANDS}
     for words in described:
         assert any(
