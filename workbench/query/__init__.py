@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workbench.query.promql import Matcher, parse
     from workbench.query.relational.answers import encode_table, sql_response
     from workbench.query.relational.faults import pointed_at
+    from workbench.query.relational.ibis_tables import Tables
     from workbench.query.relational.statement import sql
     from workbench.query.result import Result
     from workbench.query.selection import Selection, select
@@ -32,6 +33,7 @@ _HOMES = {
     "Matchers": "matchers",
     "Result": "result",
     "Selection": "selection",
+    "Tables": "relational.ibis_tables",
     "Workbench": "open",
     "canonical": "matchers",
     "cardinality": "endpoints.cardinality",
@@ -70,6 +72,7 @@ __all__ = [
     "Matchers",
     "Result",
     "Selection",
+    "Tables",
     "Workbench",
     "canonical",
     "cardinality",

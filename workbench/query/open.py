@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from intake.readers.entry import Catalog
 
     from workbench.query.broker import BrokerView
+    from workbench.query.relational.ibis_tables import Tables
     from workbench.store import Reader
 
 _STEPS_US = [
@@ -126,6 +127,13 @@ class Workbench:
         now_us, limits = self._now_us(), self.settings.query
         with _asking("SQL", text) as tell:
             return to_pandas(sql(self.view, text, now_us=now_us, limits=limits, progress=tell))
+
+    def tables(self) -> Tables:
+        """Every table as an Ibis table: `t = wb.tables(); t.execute(t.usage.group_by("role").agg(n=_.count()))`."""
+        from workbench.query.relational.ibis_tables import Tables
+
+        warehouse = getattr(self.view, "warehouse", None)
+        return Tables(self.view, self._now_us, limits=self.settings.query, warehouse=warehouse)
 
     def table(
         self,

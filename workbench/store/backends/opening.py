@@ -29,7 +29,11 @@ TIMESERIES = {
 }
 """Scheme of a URL -> module and class of a `TimeSeriesStore`."""
 
-WAREHOUSES: Mapping[str, tuple[str, str]] = {}
+WAREHOUSES = {
+    "clickhouse": ("clickhouse", "ClickHouse"),
+    "clickhouses": ("clickhouse", "ClickHouse"),
+    "chdb": ("clickhouse", "ClickHouse"),
+}
 """Scheme of a URL -> module and class of a `Warehouse`."""
 
 _EXTRA = "Install the extra: workbench[backends]."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -93,6 +93,8 @@ class Warehouse(Protocol):
 
     url: str
     """Where it is, without credentials."""
+    dialect: str
+    """What Ibis calls its SQL."""
 
     def days(self, kind: str) -> list[int]:
         """Days since 1970, ascending, of which it has rows of a kind; none where its rows have no time."""
@@ -111,5 +113,8 @@ class Warehouse(Protocol):
         A row whose key is there already takes its place if its (`segment`, `row`) is not lower.
         """
 
-    def ibis(self) -> Any:
-        """An Ibis back end whose tables are the kinds, one row per key."""
+    def schema(self, kind: str) -> pa.Schema:
+        """The columns of a kind as its SQL sees them, `segment` and `row` left out."""
+
+    def sql(self, text: str, *, timeout_seconds: int) -> pa.Table:
+        """Answer a SELECT in its own `dialect`; its tables are the kinds, one row per key. Raises QueryError too."""

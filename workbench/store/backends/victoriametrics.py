@@ -94,9 +94,9 @@ class VictoriaMetrics:
 
 
 def _window(start_us: int, end_us: int) -> list[tuple[str, str]]:
-    # It takes samples two days ahead at most, and finds no series where both bounds are out of its reach. Whole
+    # It takes samples two days ahead at most, and finds no series from the time 0 on. Whole
     # milliseconds, the first rounded up: what is between them belongs to the one before.
-    end_us = min(end_us, time.time_ns() // 1000 + _AHEAD_US)
+    start_us, end_us = max(start_us, 1_000_000), min(end_us, time.time_ns() // 1000 + _AHEAD_US)
     return [("start", f"{-(-start_us // 1000) / 1000:.3f}"), ("end", f"{end_us // 1000 / 1000:.3f}")]
 
 
