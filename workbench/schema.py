@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Version of everything written below a home. A workbench that does not know it refuses to open it."""
 
 STALE_NAN_BITS = 0x7FF0000000000002
@@ -20,21 +20,34 @@ STALE_NAN_BITS = 0x7FF0000000000002
 TIME = pa.timestamp("us", tz="UTC")
 _TEXT_MAP = pa.map_(pa.string(), pa.string())
 
+MIN_SCHEMA, MAX_SCHEMA, CUSTOM_SCHEMA = -4, 8, -53
+"""Resolutions of native histograms: base-2 exponential ones, finer ones are scaled down at the door; and own bounds."""
+
+RESET_UNKNOWN, RESET, NO_RESET, GAUGE = 0, 1, 2, 3
+"""Values of a native histogram's `reset_hint`: what its sender says of a counter reset just before it."""
+
 NATIVE_HISTOGRAM = pa.struct(
     [
-        # Base-2 exponential histogram: bucket i of scale s covers (2^(i/2^s), 2^((i+1)/2^s)].
-        pa.field("scale", pa.int32()),
-        pa.field("count", pa.int64()),
+        # Bucket i of schema s holds (2^((i-1)/2^s), 2^(i/2^s)], mirrored for negative values. In schema -53 it holds
+        # (custom_bounds[i-1], custom_bounds[i]]; the first begins at -Inf, one more than there are bounds ends at +Inf.
+        pa.field("schema", pa.int32()),
+        pa.field("reset_hint", pa.int8()),
+        pa.field("count", pa.float64()),
         pa.field("sum", pa.float64()),
         pa.field("zero_threshold", pa.float64()),
-        pa.field("zero_count", pa.int64()),
-        pa.field("positive_offset", pa.int32()),
-        pa.field("positive_counts", pa.list_(pa.int64())),
-        pa.field("negative_offset", pa.int32()),
-        pa.field("negative_counts", pa.list_(pa.int64())),
+        pa.field("zero_count", pa.float64()),
+        pa.field("positive_indexes", pa.list_(pa.int32())),
+        pa.field("positive_counts", pa.list_(pa.float64())),
+        pa.field("negative_indexes", pa.list_(pa.int32())),
+        pa.field("negative_counts", pa.list_(pa.float64())),
+        pa.field("custom_bounds", pa.list_(pa.float64())),
     ]
 )
-"""An exponential histogram as OpenTelemetry's data model has it; counts are absolute, not deltas between buckets."""
+"""A native histogram: exponential as OpenTelemetry and Prometheus have it, or with bounds of its own (Prometheus).
+
+Buckets without observations are left out; indexes ascend; counts are absolute, not deltas between buckets. A missing
+`sum` was not sent. Source: https://prometheus.io/docs/specs/native_histograms/.
+"""
 
 EXEMPLAR = pa.struct(
     [
@@ -102,7 +115,7 @@ KINDS: dict[str, Kind] = {
                 Column("series", pa.int64(), "id of the series, unique in this lake", nullable=False),
                 Column("convention", pa.string(), "`otel` or `prometheus`: whose naming rules the name follows"),
                 Column("name", pa.string(), "metric name as it was sent"),
-                Column("type", pa.string(), "gauge, counter, updowncounter, (exponential_)histogram, summary, unknown"),
+                Column("type", pa.string(), "gauge, counter, (exponential_, native_)histogram, summary, unknown…"),
                 Column("unit", pa.string(), "unit of the values (UCUM), as it was sent"),
                 Column("temporality", pa.string(), "cumulative, delta or empty (gauges)"),
                 Column("resource", _TEXT_MAP, "resource attributes"),

@@ -129,8 +129,9 @@ def test_exponential_histograms_stay_whole(receiver, writer):
     row = writer.rows("samples")[0]
     assert (row["type"], row["value"], row["stale"]) == (1, None, False)
     assert row["histogram"] == {
-        "scale": 3, "count": 9, "sum": 4.5, "zero_threshold": 1e-9, "zero_count": 2,
-        "positive_offset": -4, "positive_counts": [1, 0, 3], "negative_offset": 0, "negative_counts": [3],
+        "schema": 3, "reset_hint": 0, "count": 9, "sum": 4.5, "zero_threshold": 1e-9, "zero_count": 2,
+        "positive_indexes": [-3, -1], "positive_counts": [1, 3], "negative_indexes": [1], "negative_counts": [3],
+        "custom_bounds": [],
     }  # fmt: skip
     assert row["exemplar"]["value"] == 7.0
 

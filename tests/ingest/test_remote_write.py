@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.ingest.conftest import TOKEN
 from tests.ingest.messages import now_ms, snap
 from workbench.errors import InputError, TooLarge
+from workbench.ingest.prometheus.histogram import MAX_BUCKETS
 from workbench.ingest.prometheus.prompb import Histogram, WriteRequest
 from workbench.ingest.prometheus.scan import scan_write
-from workbench.ingest.prometheus.write import MAX_BUCKETS, native_histogram, unsnap
+from workbench.ingest.prometheus.write import unsnap
 from workbench.ingest.receiver import PROTOBUF
 from workbench.schema import STALE_NAN_BITS
 
@@ -81,8 +82,9 @@ def test_native_histograms_are_kept(receiver, writer):
     row = writer.rows("samples")[0]
     assert (row["type"], row["value"]) == (1, None)
     assert row["histogram"] == {
-        "scale": 3, "count": 10, "sum": 12.5, "zero_threshold": 1e-128, "zero_count": 1,
-        "positive_offset": -3, "positive_counts": [3, 2, 0, 4], "negative_offset": 0, "negative_counts": [],
+        "schema": 3, "reset_hint": 0, "count": 10, "sum": 12.5, "zero_threshold": 1e-128, "zero_count": 1,
+        "positive_indexes": [-2, -1, 1], "positive_counts": [3, 2, 4], "negative_indexes": [], "negative_counts": [],
+        "custom_bounds": [],
     }  # fmt: skip
 
 
@@ -101,21 +103,53 @@ def spans(*pairs):
     return made
 
 
+def custom(bounds, counts, **fields):
+    made = Histogram(timestamp=now_ms(), schema=-53, count_float=sum(counts), sum=3.5, custom_values=bounds, **fields)
+    made.positive_spans.add(offset=0, length=len(counts))
+    made.positive_counts.extend(counts)
+    return made
+
+
+def kept(receiver, writer, histogram):
+    outcome = receiver.remote_write(request_with(histogram), PROTOBUF, "snappy", TOKEN)
+    assert (outcome.accepted, outcome.rejected) == (1, 0), outcome.message
+    return writer.rows("samples")[0]["histogram"]
+
+
+def test_fractional_counts_and_own_bounds_are_kept(receiver, writer):
+    found = kept(receiver, writer, custom([0.5, 2.0], [1.5, 0.0, 2.0], reset_hint=3))
+    assert (found["schema"], found["reset_hint"], found["count"], found["custom_bounds"]) == (-53, 3, 3.5, [0.5, 2.0])
+    assert (found["positive_indexes"], found["positive_counts"]) == ([0, 2], [1.5, 2.0])
+
+
+def test_what_is_finer_than_can_be_asked_for_is_scaled_down(receiver, writer):
+    found = kept(receiver, writer, a_histogram(schema=9))
+    assert (found["schema"], found["positive_indexes"], found["positive_counts"]) == (8, [-1, 0, 1], [3, 2, 4])
+
+
+def test_spans_may_skip_any_distance(receiver, writer):
+    assert kept(receiver, writer, spans((0, 2), (1_000_000, 1)))["positive_indexes"] == [0, 1, 1_000_002]
+
+
 @pytest.mark.parametrize(
-    "histogram",
+    ("histogram", "reason"),
     [
-        a_histogram(schema=-53),
-        a_histogram(schema=9),
-        a_histogram(count_float=1.5),
-        a_histogram(count_int=2**64 - 1),
-        spans((0, 2)),
-        spans((0, 2), (MAX_BUCKETS, 1)),
-        spans((0, 2), (-1, 1)),
-        spans((-(2**31), 3)),
+        (a_histogram(schema=-5), "unsupported_histogram"),
+        (a_histogram(schema=53), "unsupported_histogram"),
+        (a_histogram(count_float=1.5), "bad_histogram"),
+        (a_histogram(count_int=2**64 - 1), "bad_histogram"),
+        (a_histogram(count_int=3), "bad_histogram"),
+        (spans((0, 2)), "bad_histogram"),
+        (spans((0, 2), (-1, 1)), "bad_histogram"),
+        (spans((-(2**31), 3)), "bad_histogram"),
+        (custom([2.0, 1.0], [1.0]), "bad_histogram"),
+        (custom([1.0, float("inf")], [1.0]), "bad_histogram"),
+        (custom([1.0], [1.0, 1.0, 1.0]), "bad_histogram"),
+        (custom([1.0], [1.0], zero_count_float=1.0), "bad_histogram"),
+        (custom([1.0], [1.0] * (MAX_BUCKETS + 1)), "bad_histogram"),
     ],
 )
-def test_native_histograms_of_other_forms_are_refused_by_name(receiver, writer, histogram):
-    assert native_histogram(histogram) is None
+def test_what_is_no_histogram_is_refused_by_name(receiver, writer, histogram, reason):
     outcome = receiver.remote_write(request_with(histogram), PROTOBUF, "snappy", TOKEN)
     assert (outcome.accepted, outcome.rejected) == (0, 1)
-    assert writer.rows("dead_letter")[0]["reason"] == "unsupported_histogram"
+    assert writer.rows("dead_letter")[0]["reason"] == reason

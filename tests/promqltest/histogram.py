@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from workbench.store.histograms import KEY_BIAS, Histograms
 
 CUSTOM_SCHEMA = -53
 HINTS = ("unknown", "reset", "not_reset", "gauge")
@@ -48,6 +51,59 @@ class Histogram:
         return replace(
             self, schema=schema, positive=_merged(self.positive, steps), negative=_merged(self.negative, steps)
         )
+
+    def stored(self) -> dict[str, Any]:
+        """As a value of `schema.NATIVE_HISTOGRAM`."""
+        positive, negative = (
+            {index: count for index, count in sorted(side.items()) if count} for side in (self.positive, self.negative)
+        )
+        return {
+            "schema": self.schema,
+            "reset_hint": HINTS.index(self.hint or "unknown"),
+            "count": self.count,
+            "sum": self.sum,
+            "zero_threshold": self.zero_threshold,
+            "zero_count": self.zero_count,
+            "positive_indexes": list(positive),
+            "positive_counts": list(positive.values()),
+            "negative_indexes": list(negative),
+            "negative_counts": list(negative.values()),
+            "custom_bounds": list(self.custom_values),
+        }
+
+    def close_to(self, expected: Histogram, same: Callable[[float, float], bool]) -> bool:
+        """Whether it is what a script expects, which may leave the hint open."""
+        mine, theirs = self.stored(), expected.stored()
+        if not expected.hint:
+            theirs["reset_hint"] = mine["reset_hint"]
+        for name, wanted in theirs.items():
+            found = mine[name]
+            if name.endswith("_counts"):
+                if len(found) != len(wanted) or not all(map(same, found, wanted)):
+                    return False
+            elif name in ("count", "sum", "zero_count"):
+                if not same(float(found), float(wanted)):
+                    return False
+            elif found != wanted:
+                return False
+        return True
+
+
+def histogram_of(held: Histograms, place: int) -> Histogram:
+    """One of the histograms of a result."""
+    part = slice(held.bucket_offsets[place], held.bucket_offsets[place + 1])
+    buckets = dict(zip(held.keys[part].tolist(), held.buckets[part].tolist(), strict=True))
+    return Histogram(
+        schema=int(held.schemas[place]),
+        count=float(held.counts[place]),
+        sum=float(held.sums[place]),
+        zero_threshold=float(held.zero_thresholds[place]),
+        zero_count=float(held.zero_counts[place]),
+        positive={key - KEY_BIAS: count for key, count in buckets.items() if key > 0},
+        negative={-key - KEY_BIAS: count for key, count in reversed(buckets.items()) if key < 0},
+        custom_values=tuple(held.bounds[held.bound_offsets[place] : held.bound_offsets[place + 1]].tolist()),
+        hint=HINTS[held.hints[place]],
+    )
 
 
 def parse_histogram(text: str) -> Histogram:

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from tests.promqltest.histogram import Histogram, histogram_of
 from tests.promqltest.script import Broken, Clear, Eval, Expectation, Load, read
 from tests.promqltest.series import STALE, Value
 from tests.query.arrays import SECOND, ArrayView
 from workbench.errors import QueryError
 from workbench.query import Result, instant, parse, range_query
+from workbench.query.histograms.grid import Grid
 from workbench.query.promql import Node, nodes
 
 EPSILON = 1e-6
@@ -73,10 +75,14 @@ def view_of(loads: Iterable[Load]) -> ArrayView:
     view = ArrayView()
     for series, samples in found.items():
         rest = dict(series)
-        times = sorted(time for time, value in samples.items() if isinstance(value, float))
-        if times:
-            name = rest.pop("__name__", "")
-            view.metric(name, rest, [time / SECOND for time in times], [samples[time] for time in times])
+        name = rest.pop("__name__", "")
+        times = sorted(samples)
+        floats = [time for time in times if isinstance(samples[time], float)]
+        if floats:
+            view.metric(name, rest, [time / SECOND for time in floats], [samples[time] for time in floats])
+        native = {time: value.stored() for time in times if isinstance(value := samples[time], Histogram)}
+        if native:
+            view.native(name, rest, [time / SECOND for time in native], list(native.values()))
     return view
 
 
@@ -156,7 +162,10 @@ def _pin(node: Node, time_us: int) -> tuple[Node, bool]:
 
 def _at(result: Result, column: int, kind: str) -> Result:
     """One step of a range result as the result of an instant query."""
-    rows = np.flatnonzero(result.present[:, column])
+    there = result.present[:, column]
+    if result.native is not None:
+        there = there | (result.native.which[:, column] >= 0)
+    rows = np.flatnonzero(there)
     return replace(
         result,
         kind=kind,
@@ -164,6 +173,7 @@ def _at(result: Result, column: int, kind: str) -> Result:
         times_us=result.times_us[column : column + 1],
         values=result.values[rows, column : column + 1],
         present=result.present[rows, column : column + 1],
+        native=result.native and Grid(result.native.which[rows, column : column + 1], result.native.held),
     )
 
 
@@ -235,13 +245,19 @@ def _time(case: Eval, step: int) -> int:
 
 def _points(result: Result, row: int) -> dict[int, Any]:
     columns = np.flatnonzero(result.present[row])
-    return {int(result.times_us[column]): float(result.values[row, column]) for column in columns}
+    found: dict[int, Value] = {int(result.times_us[column]): float(result.values[row, column]) for column in columns}
+    if result.native is not None:
+        for column in np.flatnonzero(result.native.which[row] >= 0):
+            found[int(result.times_us[column])] = histogram_of(result.native.held, result.native.which[row, column])
+    return found
 
 
 def same(a: Value, b: Value) -> bool:
     """Whether two values are equal but for rounding. NaN equals NaN; a staleness marker only itself."""
+    if isinstance(a, Histogram) and isinstance(b, Histogram):
+        return a.close_to(b, same)
     if not isinstance(a, float) or not isinstance(b, float):
-        return a == b
+        return False
     stale = np.float64(STALE).view(np.uint64)
     marks = [np.float64(value).view(np.uint64) == stale for value in (a, b)]
     if any(marks):

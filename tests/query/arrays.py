@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from workbench.schema import KINDS
+from workbench.store.histograms import HistogramSamples, from_rows
 from workbench.store.registry import Identity, Series, SeriesRegistry
 
 SECOND = 1_000_000
@@ -27,6 +31,7 @@ class ArrayView:
         self.registry = SeriesRegistry()
         self.lake_version = "m1"
         self._data: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._histograms: dict[int, pa.Table] = {}
 
     def put(self, identity: Identity, times_us: Sequence[int], values: Sequence[float], description: str = "") -> int:
         number = len(self.registry) + 1
@@ -45,6 +50,30 @@ class ArrayView:
         """A series of the Prometheus convention; times in seconds."""
         identity = Identity("prometheus", name, type_, "", "", (), tuple(sorted(labels.items())))
         return self.put(identity, (np.asarray(times_s, float) * SECOND).round(), values)
+
+    def native(
+        self,
+        name: str,
+        labels: Mapping[str, str],
+        times_s: Sequence[float],
+        histograms: Sequence[Mapping[str, Any] | None],
+    ) -> int:
+        """A series of native histograms, as `schema.NATIVE_HISTOGRAM` has them; None is a staleness marker."""
+        identity = Identity("prometheus", name, "native_histogram", "", "", (), tuple(sorted(labels.items())))
+        number = self.put(identity, [], [])
+        rows = [
+            {"series": number, "time": round(time * SECOND), "type": 1, "stale": one is None, "histogram": one}
+            for time, one in zip(times_s, histograms, strict=True)
+        ]
+        self._histograms[number] = pa.Table.from_pylist(rows, KINDS["samples"].schema)
+        return number
+
+    def histograms(self, ids: np.ndarray, start_us: int, end_us: int, **_: Any) -> HistogramSamples:
+        wanted = np.unique(ids)
+        found = [self._histograms[number] for number in wanted.tolist() if number in self._histograms]
+        rows = pa.concat_tables([KINDS["samples"].schema.empty_table(), *found])
+        times = rows["time"].cast(pa.int64()).to_numpy()
+        return from_rows(rows.filter(pa.array((times >= start_us) & (times <= end_us))), wanted)
 
     @property
     def latest_us(self) -> int:

@@ -202,15 +202,6 @@ def test_classic_histograms_are_asked_by_their_parts():
     assert ask(view, "d_seconds_sum / d_seconds_count", 0).values[0, 0] == 0.625
 
 
-def test_exponential_histograms_are_refused_by_name_and_left_out_of_wider_selectors():
-    view = ArrayView()
-    view.put(otel("e", "exponential_histogram"), [], [])
-    view.put(otel("g"), [0], [1])
-    with pytest.raises(NotEvaluated, match="exponential histogram"):
-        ask(view, "e_seconds", 0)
-    assert [labels["__name__"] for labels in ask(view, '{job="api"}', 0).labels] == ["g_seconds", "target_info"]
-
-
 def test_series_with_the_same_translation_are_one_and_the_higher_id_wins_a_tie():
     view = ArrayView()
     view.put(Identity("otel", "m", "gauge", "{a}", "", (), ()), [0, 10 * SECOND], [1, 2])

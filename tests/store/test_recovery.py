@@ -265,7 +265,7 @@ def test_a_log_that_lacks_something_is_refused(settings: Settings) -> None:
 
 def test_a_crash_before_the_lake_knew_its_log(settings: Settings) -> None:
     settings.log_dir.mkdir(parents=True)
-    (settings.home / "layout.json").write_text('{"layout": 1}')
+    (settings.home / "layout.json").write_text('{"layout": 2}')
     create_published(published_path(settings), "00000000-0000-0000-0000-000000000007")
     with open_writer(settings):
         pass

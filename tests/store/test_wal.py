@@ -108,7 +108,7 @@ def test_a_record_of_another_segment_is_not_taken(tmp_path: Path) -> None:
 
 def test_a_segment_of_an_unknown_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "3.wal"
-    monkeypatch.setattr("workbench.store.wal.LAYOUT_VERSION", 2)
+    monkeypatch.setattr("workbench.store.wal.LAYOUT_VERSION", 99)
     path.write_bytes(HEADER.pack())
     monkeypatch.undo()
     with pytest.raises(LayoutUnknown, match="layout 2"):

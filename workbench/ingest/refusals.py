@@ -32,7 +32,7 @@ REASONS: dict[str, str] = {
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative in the sending SDK",
     "no_temporality": "without an aggregation temporality",
     "bad_histogram": "a histogram whose bounds and buckets do not fit together",
-    "unsupported_histogram": "a native histogram of a form that is not kept (float counts, custom buckets)",
+    "unsupported_histogram": "a native histogram of a resolution that is not known (below -4 or above 52)",
     "no_name": "without a metric name",
     "bad_label": "with labels that are empty, given twice, not UTF-8 or over 4 MiB together",
     "label_too_long": "with a name, label or value over ingest.max_label_bytes",

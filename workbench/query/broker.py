@@ -10,6 +10,7 @@ anywhere, so a notebook gives the same figures inside a sandbox and outside.
     GET  /days?version=&kind=                                 -> JSON: days since 1970 of which the lake has rows
     GET  /table?version=&kind=&columns=&start=&end=           -> Arrow stream
     POST /samples?version=&start=&end=    int64 series ids    -> two Arrow streams: offsets; times and values
+    POST /histograms?version=&start=&end=                     -> four Arrow streams: of series, samples, buckets, bounds
     POST /seal                                                -> JSON: lake_version
 
 Times are microseconds since 1970 UTC. An error is the JSON of all doors. PromQL's API is there too, below `/api/v1/`.
@@ -30,7 +31,7 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.errors import Forbidden, StoreError, raised_again
-from workbench.store import Samples, SeriesRegistry, View, series_rows
+from workbench.store import HistogramSamples, Samples, SeriesRegistry, View, histograms_from_tables, series_rows
 
 TIMEOUT_SECONDS = 120.0
 
@@ -95,6 +96,15 @@ class BrokerView(View):
             offsets, points = _whole(reply), _whole(reply)
         columns = (offsets["offset"], points["time"], points["value"])
         return Samples(wanted, *(column.to_numpy() for column in columns))
+
+    def histograms(
+        self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None
+    ) -> HistogramSamples:
+        """As any view: native histograms with start <= time <= end, series after series."""
+        wanted = np.unique(np.asarray(ids, np.int64))
+        body = wanted.tobytes()
+        with self._ask("POST", "/histograms", body, version=version, start=start_us, end=end_us) as reply:
+            return histograms_from_tables(wanted, [_whole(reply) for _ in range(4)])
 
     def table(
         self,

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 class Row:
     """One label set and the series ids behind it (several where their translation is the same).
 
-    `kind` is `float`, `histogram` (exponential, samples of type 1) or `info` (`target_info`: 1 wherever one of the ids
+    `kind` is `float`, `histogram` (native, samples of type 1) or `info` (`target_info`: 1 wherever one of the ids
     has a sample).
     """
 
     labels: Labels
     ids: list[int]
     kind: str
+
+
+_METADATA_TYPES = {"updowncounter": "gauge", "exponential_histogram": "histogram", "native_histogram": "histogram"}
 
 
 class LabelIndex:
@@ -105,9 +108,9 @@ class LabelIndex:
         self._seen.add(series.id)
         identity = series.identity
         labels = label_set(prometheus_labels(series))
-        kind = "histogram" if identity.type == "exponential_histogram" else "float"
+        kind = "histogram" if identity.type in ("exponential_histogram", "native_histogram") else "float"
         self._put(labels, series.id, kind)
-        type_ = {"updowncounter": "gauge", "exponential_histogram": "histogram"}.get(identity.type, identity.type)
+        type_ = _METADATA_TYPES.get(identity.type, identity.type)
         name = dict(labels).get("__name__", "")
         if type_ in ("histogram", "summary"):
             name = _family(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from workbench.query.names import prometheus_labels
 from workbench.query.promql import Matcher
 from workbench.query.row_fields import deciding_columns, rows_shown
 from workbench.schema import KINDS
-from workbench.store import Samples, SeriesRegistry, View
+from workbench.store import HistogramSamples, Samples, SeriesRegistry, View
 
 _EVER_US = 2**62
 
@@ -96,6 +97,17 @@ class LimitedView(View):
         counts = np.zeros(len(wanted), np.int64)
         counts[np.searchsorted(wanted, found.ids)] = np.diff(found.offsets)
         return Samples(wanted, np.concatenate(([0], np.cumsum(counts))), found.times_us, found.values)
+
+    def histograms(
+        self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None
+    ) -> HistogramSamples:
+        """As the view behind; a hidden series is there, and empty."""
+        wanted = np.unique(np.asarray(ids, np.int64))
+        more = {"version": version} if version is not None else {}
+        found = self._view.histograms(wanted[np.isin(wanted, self._shown_ids())], start_us, end_us, **more)
+        counts = np.zeros(len(wanted), np.int64)
+        counts[np.searchsorted(wanted, found.ids)] = np.diff(found.offsets)
+        return replace(found, ids=wanted, offsets=np.concatenate(([0], np.cumsum(counts))))
 
     def table(
         self,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import xarray as xr
 
+    from workbench.query.histograms.grid import Grid
+
 
 @dataclass(frozen=True)
 class Result:
@@ -21,7 +23,8 @@ class Result:
 
     `kind` is vector, matrix, scalar or string; a string has its words in `text`. `lake_version` names the newest sealed
     state that was read ("" before the first seal). `warnings` and `infos` are what the evaluation has to say beside it,
-    in Prometheus' words; `samples` counts what it read and made.
+    in Prometheus' words; `samples` counts what it read and made. `native` holds native histograms, which stand at other
+    steps than the floats.
     """
 
     kind: str
@@ -34,6 +37,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     infos: tuple[str, ...] = ()
     samples: int = 0
+    native: Grid | None = None
 
     @classmethod
     def of_text(cls, text: str, times_us: np.ndarray, lake_version: str) -> Result:
@@ -57,11 +61,23 @@ class Result:
             texts = format_floats(self.values[row, columns].tolist())
             # Pairs, not lists: the garbage collector would look at every one of them again and again.
             points = list(zip([times[column] for column in columns.tolist()], texts, strict=True))
+            histograms = self._histograms(row, times)
             if self.kind == "vector":
-                result.append({"metric": labels, "value": points[0]})
+                point = {"value": points[0]} if points else {"histogram": histograms[0]}
+                result.append({"metric": labels, **point})
             else:
-                result.append({"metric": labels, "values": points})
+                found = {name: found for name, found in (("values", points), ("histograms", histograms)) if found}
+                result.append({"metric": labels, **found})
         return {"resultType": self.kind, "result": result}
+
+    def _histograms(self, row: int, times: list[int | float]) -> list[tuple[int | float, dict[str, Any]]]:
+        """Pairs of time and histogram of one series."""
+        if self.native is None:
+            return []
+        from workbench.query.histograms.shown import as_json
+
+        which = self.native.which[row]
+        return [(times[step], as_json(self.native.held, which[step])) for step in np.flatnonzero(which >= 0).tolist()]
 
     def to_xarray(self) -> xr.DataArray:
         """Dims `series`, `time`; each label is a coordinate along `series`. What is absent is NaN.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from workbench.query.index import Row
 from workbench.query.names import Labels
 
 if TYPE_CHECKING:
-    from workbench.store import Samples, View
+    from workbench.store import HistogramSamples, Samples, View
 
 
 def _unchecked() -> None:
@@ -47,20 +47,25 @@ class Budget:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Samples of n series: series s has times_us[offsets[s]:offsets[s+1]], ascending, and values likewise."""
+    """Samples of n series: series s has times_us[offsets[s]:offsets[s+1]], ascending, and values likewise.
+
+    `native` holds the native histograms of the same n series; None where none has any.
+    """
 
     labels: Sequence[Labels]
     offsets: np.ndarray
     times_us: np.ndarray
     values: np.ndarray
+    native: HistogramSamples | None = None
 
     def without_stale(self) -> Loaded:
         """Without staleness markers, as range vectors see a series."""
+        native = None if self.native is None else self.native.where(~self.native.stale)
         stale = is_stale(self.values)
         if not stale.any():
-            return self
+            return replace(self, native=native)
         kept = np.concatenate(([0], np.cumsum(~stale)))
-        return Loaded(self.labels, kept[self.offsets], self.times_us[~stale], self.values[~stale])
+        return Loaded(self.labels, kept[self.offsets], self.times_us[~stale], self.values[~stale], native)
 
 
 def is_stale(values: np.ndarray) -> np.ndarray:
@@ -73,6 +78,18 @@ def read(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget: Bu
 
     Raises QueryLimit, through the budget, before much more was read than it allows.
     """
+    histograms = [row for row in rows if row.kind == "histogram"]
+    if not histograms:
+        return _read_floats(view, rows, start_us, end_us, budget)
+    from workbench.query.histograms.reading import beside
+
+    loaded = _read_floats(view, [row for row in rows if row.kind != "histogram"], start_us, end_us, budget)
+    return beside(view, loaded, histograms, start_us, end_us, budget)
+
+
+def _read_floats(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget: Budget) -> Loaded:
+    if not rows:
+        return Loaded([], np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0))
     if all(row.kind == "float" and len(row.ids) == 1 for row in rows):
         ordered = sorted(rows, key=lambda row: row.ids[0])
         ids = np.array([row.ids[0] for row in ordered], np.int64)

@@ -30,7 +30,7 @@ from workbench.config import Settings, ensure_private_dir
 from workbench.errors import Busy, InputError, QueryLimit, TooLarge, WorkbenchError
 from workbench.query import prometheus_response
 from workbench.schema import KINDS
-from workbench.store import RemoteWriter, SeriesRegistry, View, series_batch
+from workbench.store import RemoteWriter, SeriesRegistry, View, histograms_to_tables, series_batch
 
 SOCKET = "broker.sock"
 MAX_BODY_BYTES = 16 * 2**20
@@ -112,6 +112,7 @@ class _Answers:
             ("GET", "/days"): self._days,
             ("GET", "/table"): self._table,
             ("POST", "/samples"): self._samples,
+            ("POST", "/histograms"): self._histograms,
             ("POST", "/seal"): self._seal,
         }
         if path.startswith("/api/v1/"):
@@ -170,18 +171,24 @@ class _Answers:
         yield from _stream(view.table(kind, start_us=low, end_us=high, columns=columns) for low, high in spans)
 
     def _samples(self, query: dict[str, str], body: bytes) -> Iterator[bytes]:
-        view = self._view(query)
-        if len(body) % 8:
-            raise InputError("the body must be int64 series ids", where="body")
-        start_us, end_us = _number(query, "start"), _number(query, "end")
-        if start_us is None or end_us is None:
-            raise InputError("needs start and end", where="query")
-        found = view.samples(np.frombuffer(body, np.int64), start_us, end_us)
-        limit = self._settings.query.max_samples
-        if len(found.times_us) > limit:
-            raise QueryLimit(f"these are more than {limit:,} samples", hint="Ask for fewer series or a shorter time.")
+        ids, start_us, end_us = _span(query, body)
+        found = self._view(query).samples(ids, start_us, end_us)
+        self._check_size(len(found.times_us))
         yield from _stream([pa.table({"offset": found.offsets})])
         yield from _stream([pa.table({"time": found.times_us, "value": found.values})])
+
+    def _histograms(self, query: dict[str, str], body: bytes) -> Iterator[bytes]:
+        ids, start_us, end_us = _span(query, body)
+        found = self._view(query).histograms(ids, start_us, end_us)
+        # A bucket weighs as much as a sample.
+        self._check_size(len(found.times_us) + len(found.histograms.keys))
+        for table in histograms_to_tables(found):
+            yield from _stream([table])
+
+    def _check_size(self, samples: int) -> None:
+        limit = self._settings.query.max_samples
+        if samples > limit:
+            raise QueryLimit(f"these are more than {limit:,} samples", hint="Ask for fewer series or a shorter time.")
 
     def _seal(self, query: dict[str, str], body: bytes) -> Iterator[bytes]:
         with self._sealing:
@@ -279,6 +286,16 @@ def _stream(tables: Any) -> Iterator[bytes]:
     if writer is not None:
         writer.close()
     yield sink.getvalue()
+
+
+def _span(query: dict[str, str], body: bytes) -> tuple[np.ndarray, int, int]:
+    """Series ids, start and end of a question for samples."""
+    if len(body) % 8:
+        raise InputError("the body must be int64 series ids", where="body")
+    start_us, end_us = _number(query, "start"), _number(query, "end")
+    if start_us is None or end_us is None:
+        raise InputError("needs start and end", where="query")
+    return np.frombuffer(body, np.int64), start_us, end_us
 
 
 def _spans(days: Sequence[int], start_us: int | None, end_us: int | None) -> Iterator[tuple[int | None, int | None]]:

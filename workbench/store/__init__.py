@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from workbench.store.client import RemoteWriter, answer, attach
     from workbench.store.compaction import compact
     from workbench.store.follow import Follower
+    from workbench.store.histograms import (
+        Histograms,
+        HistogramSamples,
+        concatenate_histograms,
+        histograms_from_tables,
+        histograms_to_tables,
+        no_histograms,
+    )
     from workbench.store.index.build import build_index
     from workbench.store.lake import Lake
     from workbench.store.lock import FileLock
@@ -30,6 +38,8 @@ _HOMES = {
     "Contents": "backup",
     "FileLock": "lock",
     "Follower": "follow",
+    "HistogramSamples": "histograms",
+    "Histograms": "histograms",
     "Identity": "registry",
     "LabelMatcher": "backends.protocols",
     "LabelledSamples": "backends.protocols",
@@ -51,8 +61,12 @@ _HOMES = {
     "build_index": "index.build",
     "back_up": "backup",
     "compact": "compaction",
+    "concatenate_histograms": "histograms",
     "decode_batches": "batches",
     "encode_batches": "batches",
+    "histograms_from_tables": "histograms",
+    "histograms_to_tables": "histograms",
+    "no_histograms": "histograms",
     "open_timeseries": "backends.opening",
     "open_view": "backends.opening",
     "open_warehouse": "backends.opening",
@@ -79,6 +93,8 @@ __all__ = [
     "Contents",
     "FileLock",
     "Follower",
+    "HistogramSamples",
+    "Histograms",
     "Identity",
     "LabelMatcher",
     "LabelledSamples",
@@ -100,8 +116,12 @@ __all__ = [
     "back_up",
     "build_index",
     "compact",
+    "concatenate_histograms",
     "decode_batches",
     "encode_batches",
+    "histograms_from_tables",
+    "histograms_to_tables",
+    "no_histograms",
     "open_timeseries",
     "open_view",
     "open_warehouse",

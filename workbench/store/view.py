@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from workbench import log as logs
 from workbench.config import Settings
@@ -17,6 +18,7 @@ from workbench.errors import LogCorrupt, StoreError
 from workbench.schema import KINDS
 from workbench.store.batches import complete, decode_present
 from workbench.store.head import Head
+from workbench.store.histograms import HistogramSamples, from_rows
 from workbench.store.index.read import IndexedLake
 from workbench.store.lake import Lake
 from workbench.store.layout import segment_path
@@ -31,6 +33,7 @@ _ATTEMPTS = 3
 _SLICES = 16  # of the head's span, when it is filled: bounds the memory that takes
 _ALL_ROWS = (1 << 40) - 1
 _SAMPLE_COLUMNS = ("series", "time", "type", "value", "segment", "row")
+_HISTOGRAM_COLUMNS = ("series", "time", "type", "stale", "start_time", "histogram", "segment", "row")
 
 
 class LogRows(NamedTuple):
@@ -61,8 +64,9 @@ class View:
         self._clock_us = clock_us
         self._lake = Lake(settings)
         self._cold = IndexedLake(settings, self._lake)
-        self._guard = threading.Lock()  # guards the three below
+        self._guard = threading.Lock()  # guards the four below
         self._unsealed: dict[str, list[LogRows]] = {}
+        self._unsealed_histograms: list[pa.Table] = []
         self._rows: dict[str, int] = {}
         self._segment = 0
         self._head = Head()
@@ -114,6 +118,7 @@ class View:
             return False
         with self._guard:
             self._unsealed = {}
+            self._unsealed_histograms = []
             self._rows = {}
             self._segment = sealed
             self._head = Head()
@@ -169,6 +174,9 @@ class View:
             for kind, batch in batches.items():
                 self._rows[kind] = firsts[kind] + batch.num_rows
                 self._unsealed.setdefault(kind, []).append(LogRows(segment, offset, firsts[kind]))
+            if "samples" in batches and numbers(batches["samples"].column("type")).any():
+                fresh = with_rows("samples", batches["samples"], segment, firsts["samples"])
+                self._unsealed_histograms.append(_histograms_of(fresh))
             head = self._head
         if "series" in batches and not registered:
             self._registry.add(series_rows(batches["series"]))
@@ -186,6 +194,8 @@ class View:
         with self._guard:
             for kind, places in self._unsealed.items():
                 self._unsealed[kind] = [place for place in places if place.segment > sealed]
+            kept = [rows for rows in self._unsealed_histograms if rows["segment"][0].as_py() > sealed]
+            self._unsealed_histograms = kept
         bound_us = self._clock_us() - self._settings.query.head_seconds * 1_000_000
         self._head.prune(bound_us, pack_sequence(self.sealed_segment, _ALL_ROWS), self._settings.query.head_samples)
         return True
@@ -209,6 +219,24 @@ class View:
                 cold = self._cold.samples(wanted, start_us, min(end_us, complete_us - 1), None, sequences=run.rows > 0)
                 run = merge_runs(cold, run) if run.rows else cold
         return Samples(run.ids, run.offsets, run.times, run.values)
+
+    def histograms(
+        self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None
+    ) -> HistogramSamples:
+        """Native histograms of series with start <= time <= end (microseconds since 1970 UTC), newest row of each time.
+
+        With `version` only what that manifest names. Raises VersionGone.
+        """
+        wanted = np.unique(np.asarray(ids, np.int64))
+        version = version or self._version
+        # The log first: what is sealed in the meantime is in the lake that is read after it.
+        with self._guard:
+            fresh = [] if version is not None else list(self._unsealed_histograms)
+        rows = self._lake.samples(wanted, start_us, end_us, version=version, columns=_HISTOGRAM_COLUMNS)
+        found = [_histograms_of(rows), *(_in_time("samples", part, start_us, end_us) for part in fresh)]
+        rows = pa.concat_tables(found)
+        rows = rows.filter(pc.is_in(rows["series"], value_set=pa.array(wanted)))
+        return from_rows(_newest(rows, KINDS["samples"].key), wanted)
 
     def table(
         self,
@@ -291,6 +319,17 @@ def with_rows(kind: str, batch: pa.RecordBatch, segment: int, first_row: int) ->
     return pa.Table.from_arrays(
         [*whole.columns, pa.array(np.full(batch.num_rows, segment)), pa.array(rows)], schema=row_schema(kind)
     )
+
+
+def _histograms_of(rows: pa.Table) -> pa.Table:
+    """The native histograms among rows of `samples`, with the columns that matter."""
+    schema = row_schema("samples")
+    found = rows.filter(pc.equal(rows["type"], 1)).select(_HISTOGRAM_COLUMNS)
+    return found.cast(pa.schema([schema.field(name) for name in _HISTOGRAM_COLUMNS]))
+
+
+def numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
 
 
 def _in_time(kind: str, rows: pa.Table, start_us: int | None, end_us: int | None) -> pa.Table:

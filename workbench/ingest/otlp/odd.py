@@ -14,8 +14,9 @@ from workbench.ingest.otlp.histogram import summary_members
 from workbench.ingest.otlp.values import attribute_pairs, exemplar_dict
 from workbench.ingest.points import OddPoint
 from workbench.ingest.refusals import Refusal
+from workbench.schema import MAX_SCHEMA, MIN_SCHEMA, RESET_UNKNOWN
 
-_MAX_COUNT = 2**63 - 1
+_MAX_OFFSET = 2**30
 
 MAX_POINT_BYTES = 2**18
 """Of one such point; SDKs stop at 160 buckets."""
@@ -37,24 +38,34 @@ def odd_point(number: int, message: bytes, context: MetricContext | Refusal) -> 
 def _exponential(number: int, message: bytes, context: MetricContext) -> tuple[OddPoint, int]:
     point = metrics_pb2.ExponentialHistogramDataPoint.FromString(message)
     stale = bool(point.flags & 1)
-    counts = [point.count, point.zero_count, *point.positive.bucket_counts, *point.negative.bucket_counts]
     members: Any = [context.member(attribute_pairs(point.attributes))]
-    if max(counts) > _MAX_COUNT:
-        members = Refusal("bad_histogram", where=f"counts of {context.name}")
+    if point.scale < MIN_SCHEMA:
+        members = Refusal("unsupported_histogram", where=f"scale {point.scale} of {context.name}")
+    elif max(abs(side.offset) for side in (point.positive, point.negative)) > _MAX_OFFSET:
+        members = Refusal("bad_histogram", where=f"offset of {context.name}")
     value = None if stale else {
-        "scale": point.scale,
-        "count": point.count,
+        "schema": min(point.scale, MAX_SCHEMA),
+        "reset_hint": RESET_UNKNOWN,
+        "count": float(point.count),
         "sum": point.sum if point.HasField("sum") else None,
         "zero_threshold": point.zero_threshold,
-        "zero_count": point.zero_count,
-        "positive_offset": point.positive.offset,
-        "positive_counts": list(point.positive.bucket_counts),
-        "negative_offset": point.negative.offset,
-        "negative_counts": list(point.negative.bucket_counts),
+        "zero_count": float(point.zero_count),
+        **_side("positive", point.positive, max(point.scale - MAX_SCHEMA, 0)),
+        **_side("negative", point.negative, max(point.scale - MAX_SCHEMA, 0)),
+        "custom_bounds": [],
     }  # fmt: skip
     exemplar = exemplar_dict(point.exemplars[-1]) if point.exemplars else None
     odd = OddPoint(number, members, [value], point.start_time_unix_nano // 1000, stale, exemplar)
     return odd, point.time_unix_nano // 1000
+
+
+def _side(name: str, buckets: Any, coarser: int) -> dict[str, Any]:
+    """Populated buckets; OpenTelemetry's bucket i ends where that of the schema's i + 1 does."""
+    counts = np.array(buckets.bucket_counts, np.float64)
+    populated = np.flatnonzero(counts)
+    indexes, place = np.unique((buckets.offset + populated >> min(coarser, 31)) + 1, return_inverse=True)
+    merged = np.bincount(place, counts[populated], len(indexes))
+    return {f"{name}_indexes": indexes.tolist(), f"{name}_counts": merged.tolist()}
 
 
 def _summary(number: int, message: bytes, context: MetricContext) -> tuple[OddPoint, int]:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from workbench.errors import InputError, TooLarge
 from workbench.ingest.points import MAX_KEY_BYTES, Decoded, Member, OddPoint, Rows
+from workbench.ingest.prometheus.histogram import native_histogram
 from workbench.ingest.prometheus.prompb import TimeSeries, WriteRequest
 from workbench.ingest.prometheus.scan import WriteColumns, scan_write
 from workbench.ingest.refusals import Refusal
@@ -21,8 +22,8 @@ from workbench.ingest.wire import MAX_PARSED_BYTES
 from workbench.schema import STALE_NAN_BITS
 from workbench.store import Identity
 
-MAX_BUCKETS = 4096
-"""Of one native histogram. Spans may skip any distance; dense counts must not follow them for ever."""
+NATIVE = "native_histogram"
+"""Type of the series that holds a label set's native histograms; its floats, if there are any, are a series beside."""
 
 MAX_TIME_MS = 2**53
 """Time stamps beyond are nonsense and would overflow as microseconds; cut to this, they are refused by the window."""
@@ -131,7 +132,7 @@ def label_text(labels: dict[str, str]) -> str:
     return f"{labels.get('__name__', '')}{{{inner}}}"
 
 
-def members_of(labels: Any) -> list[Member] | Refusal:
+def members_of(labels: Any, type_: str = "unknown") -> list[Member] | Refusal:
     """Identity of a Prometheus label set (objects with `name` and `value`); an empty value is no label."""
     pairs = {label.name: label.value for label in labels}
     if len(pairs) != len(labels) or "" in pairs:
@@ -140,7 +141,7 @@ def members_of(labels: Any) -> list[Member] | Refusal:
     if not name:
         return Refusal("no_name", where=label_text(pairs))
     attributes = tuple(sorted((key, value) for key, value in pairs.items() if value))
-    return [Member(Identity("prometheus", name, "unknown", "", "", (), attributes), "", "")]
+    return [Member(Identity("prometheus", name, type_, "", "", (), attributes), "", "")]
 
 
 def _native_histograms(message: bytes, spans: np.ndarray) -> tuple[list[OddPoint], list[int]]:
@@ -154,57 +155,13 @@ def _native_histograms(message: bytes, spans: np.ndarray) -> tuple[list[OddPoint
             series = TimeSeries.FromString(message[start:end])
         except DecodeError as error:
             raise InputError("a series with native histograms is malformed", where=f"byte {start}") from error
-        members = members_of(series.labels)
+        members = members_of(series.labels, NATIVE)
         for histogram in series.histograms:
             stale = np.float64(histogram.sum).view(np.uint64) == STALE_NAN_BITS
             value = None if stale else native_histogram(histogram)
-            refused = Refusal("unsupported_histogram", where=f"schema {histogram.schema}")
-            who = members if stale or value is not None else refused
-            found.append(OddPoint(0, who, [value], stale=bool(stale)))
+            if isinstance(value, Refusal):
+                found.append(OddPoint(0, value, []))
+            else:
+                found.append(OddPoint(0, members, [value], stale=bool(stale)))
             times_us.append(max(-MAX_TIME_MS, min(MAX_TIME_MS, histogram.timestamp)) * 1000)
     return found, times_us
-
-
-def native_histogram(histogram: Any) -> dict[str, Any] | None:
-    """A prompb Histogram as the schema's native histogram; None for forms that are not kept.
-
-    Prometheus' bucket i ends where OpenTelemetry's bucket i - 1 ends, and its counts are deltas along the buckets.
-    """
-    if not -4 <= histogram.schema <= 8 or histogram.WhichOneof("count") == "count_float":
-        return None
-    positive = _dense(histogram.positive_spans, histogram.positive_deltas)
-    negative = _dense(histogram.negative_spans, histogram.negative_deltas)
-    if positive is None or negative is None or max(histogram.count_int, histogram.zero_count_int) >= 2**63:
-        return None
-    return {
-        "scale": histogram.schema,
-        "count": histogram.count_int,
-        "sum": histogram.sum,
-        "zero_threshold": histogram.zero_threshold,
-        "zero_count": histogram.zero_count_int,
-        "positive_offset": positive[0],
-        "positive_counts": positive[1],
-        "negative_offset": negative[0],
-        "negative_counts": negative[1],
-    }
-
-
-def _dense(spans: Any, deltas: Any) -> tuple[int, list[int]] | None:
-    """(offset, counts of all buckets from there on); None if spans and deltas do not fit or reach too far."""
-    if sum(span.length for span in spans) != len(deltas):
-        return None
-    counts: list[int] = []
-    running, position = 0, 0
-    for number, span in enumerate(spans):
-        gap = span.offset if number else 0
-        if gap < 0 or len(counts) + gap + span.length > MAX_BUCKETS:
-            return None
-        counts.extend([0] * gap)
-        for _ in range(span.length):
-            running += deltas[position]
-            position += 1
-            if not 0 <= running < 2**63:
-                return None
-            counts.append(running)
-    offset = spans[0].offset - 1 if spans else 0
-    return (offset, counts) if abs(offset) < 2**31 else None

@@ -12,6 +12,7 @@ from workbench.query.evaluate.context import Context
 from workbench.query.evaluate.overtime import note_quantiles
 from workbench.query.evaluate.sampling import place
 from workbench.query.evaluate.values import Vector, dropping, empty, keeping
+from workbench.query.histograms.grid import Grid
 from workbench.query.names import Labels
 from workbench.query.promql.nodes import Aggregation
 from workbench.query.promql.text import format_general, format_plain
@@ -31,6 +32,10 @@ def aggregate(context: Context, node: Aggregation, vector: Vector, parameter: np
         note_quantiles(context, np.asarray(parameter), node.parameter)
     if not len(vector.labels):
         return empty(vector.present.shape[1])
+    if vector.native is not None:
+        from workbench.query.evaluate.native import aggregates
+
+        aggregates.note_ignored(context, node, vector)
     groups: dict[Labels, list[int]] = {}
     for row, labels in enumerate(vector.labels):
         groups.setdefault(key(labels), []).append(row)
@@ -39,6 +44,8 @@ def aggregate(context: Context, node: Aggregation, vector: Vector, parameter: np
     order = np.array([row for rows in groups.values() for row in rows])
     starts = np.cumsum([0, *(len(rows) for rows in groups.values())])[:-1]
     values, present = vector.values[order], vector.present[order]
+    if node.operator in ("count", "group"):
+        present = vector.there[order]
     there = np.logical_or.reduceat(present, starts, axis=0)
     if node.operator == "quantile":
         out = _quantiles(context, values, present, [*starts, len(order)], np.asarray(parameter))
@@ -46,8 +53,12 @@ def aggregate(context: Context, node: Aggregation, vector: Vector, parameter: np
         out = _reduce(node.operator, values, present, starts)
     unnamed = None
     if vector.unnamed is not None:
-        unnamed = np.logical_or.reduceat((vector.unnamed & vector.present.any(axis=1))[order], starts)
-    return Vector(list(groups), np.where(there, out, 0.0), there, unnamed)
+        unnamed = np.logical_or.reduceat((vector.unnamed & vector.there.any(axis=1))[order], starts)
+    native: Grid | None = None
+    if vector.native is not None and node.operator in ("sum", "avg"):
+        native, mixed = aggregates.total(context, node, vector, list(groups.values()), there)
+        there = there & ~mixed
+    return Vector(list(groups), np.where(there, out, 0.0), there, unnamed, native)
 
 
 def _reduce(operator: str, values: np.ndarray, present: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -123,11 +134,12 @@ def _ranked(context: Context, operator: str, vector: Vector, groups: list[list[i
     kept = np.zeros_like(vector.present)
     for rows in groups:
         context.check_time()
+        if operator == "limitk":
+            there = vector.there[rows]
+            kept[rows] = there & (np.cumsum(there, axis=0) <= sizes)
+            continue
         present = vector.present[rows]
         values = vector.values[rows]
-        if operator == "limitk":
-            kept[rows] = present & (np.cumsum(present, axis=0) <= sizes)
-            continue
         # Ascending keys; NaN after all numbers, what is absent after NaN.
         key = -values if operator == "topk" else values
         order = np.lexsort((np.where(np.isnan(key), 0.0, key), np.isnan(key), ~present), axis=0)
@@ -138,7 +150,7 @@ def _ranked(context: Context, operator: str, vector: Vector, groups: list[list[i
     if operator != "limitk" and kept.shape[1] == 1:
         values = vector.values[rows_kept, 0]
         rows_kept = rows_kept[np.argsort(-values if operator == "topk" else values, kind="stable")]
-    return vector.with_values(vector.values, kept).take(rows_kept)
+    return vector.only(kept).take(rows_kept)
 
 
 def _count_values(vector: Vector, key: Callable[[Labels], Labels], label: str) -> Vector:
@@ -146,11 +158,16 @@ def _count_values(vector: Vector, key: Callable[[Labels], Labels], label: str) -
         raise QueryError("invalid label name in count_values(): it is empty")
     steps = vector.present.shape[1]
     counts: dict[Labels, np.ndarray] = {}
+    texts = {} if vector.native is None else vector.native.texts()
     for row, labels in enumerate(vector.labels):
         kept = tuple(pair for pair in key(labels) if pair[0] != label)
         for step in np.flatnonzero(vector.present[row]):
             name = tuple(sorted((*kept, (label, format_plain(vector.values[row, step])))))
             counts.setdefault(name, np.zeros(steps))[step] += 1
+        if vector.native is not None:
+            for step in np.flatnonzero(vector.native.which[row] >= 0):
+                name = tuple(sorted((*kept, (label, texts[int(vector.native.which[row, step])]))))
+                counts.setdefault(name, np.zeros(steps))[step] += 1
     if not counts:
         return empty(steps)
     values = np.array(list(counts.values()))

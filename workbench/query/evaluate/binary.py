@@ -8,7 +8,8 @@ import numpy as np
 
 from workbench.errors import QueryError
 from workbench.query.evaluate.context import Context
-from workbench.query.evaluate.values import Scalar, Vector, drop_name, dropping, empty, keeping, show, unique
+from workbench.query.evaluate.values import Scalar, Vector, drop_name, dropping, empty, keeping, show, stacked, unique
+from workbench.query.histograms.grid import Grid
 from workbench.query.names import Labels
 from workbench.query.promql.nodes import COMPARISONS, Binary, Matching
 
@@ -27,7 +28,7 @@ def binary(context: Context, node: Binary, left: Scalar | Vector, right: Scalar 
         return _matched(context, node, left, right, matching)
     if isinstance(left, Scalar) and isinstance(right, Scalar):
         return Scalar(_apply(node.operator, left.values, right.values).astype(np.float64))
-    return _with_scalar(node, left, right)
+    return _with_scalar(context, node, left, right)
 
 
 def _apply(operator: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -35,12 +36,18 @@ def _apply(operator: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         return _OPERATORS[operator](left, right)
 
 
-def _with_scalar(node: Binary, left: Scalar | Vector, right: Scalar | Vector) -> Vector:
+def _with_scalar(context: Context, node: Binary, left: Scalar | Vector, right: Scalar | Vector) -> Vector:
     vector = left if isinstance(left, Vector) else right
     assert isinstance(vector, Vector)
     out = _apply(node.operator, left.values, right.values)
+    native: Grid | None = None
+    if vector.native is not None:
+        from workbench.query.evaluate.native.binary import with_scalar
+
+        numbers = right.values if vector is left else left.values
+        native = with_scalar(context, node, vector, numbers, left=vector is left)
     if node.operator not in COMPARISONS:
-        return vector.with_values(out).without_name()
+        return vector.with_values(out).with_native(native).without_name()
     if node.returns_bool:
         return vector.with_values(out.astype(np.float64)).without_name()
     return vector.with_values(vector.values, vector.present & out)
@@ -57,20 +64,13 @@ def _set(operator: str, left: Vector, right: Vector, matching: Matching) -> Vect
     of_right = np.array([rows.setdefault(key(labels), len(rows)) for labels in right.labels], np.int64)
     shape = (len(rows), left.present.shape[1])
     there = np.zeros(shape, bool)
-    mask, groups = (right.present, of_right) if operator != "or" else (left.present, of_left)
+    mask, groups = (right.there, of_right) if operator != "or" else (left.there, of_left)
     np.logical_or.at(there, groups, mask)
     if operator == "and":
-        return left.with_values(left.values, left.present & there[of_left])
+        return left.only(there[of_left])
     if operator == "unless":
-        return left.with_values(left.values, left.present & ~there[of_left])
-    return unique(
-        Vector(
-            [*left.labels, *right.labels],
-            np.concatenate((left.values, right.values)),
-            np.concatenate((left.present, right.present & ~there[of_right])),
-            np.concatenate((left.loses_name, right.loses_name)),
-        )
-    )
+        return left.only(~there[of_left])
+    return unique(stacked(left, right.only(~there[of_right])))
 
 
 def _matched(context: Context, node: Binary, left: Vector, right: Vector, matching: Matching) -> Vector:
@@ -82,7 +82,7 @@ def _matched(context: Context, node: Binary, left: Vector, right: Vector, matchi
     if not filled and (not len(many.labels) or not len(one.labels)):
         return empty(many.present.shape[1])
     # A step at which one side has nothing has no match, hence no duplicates either; unless it can be filled.
-    both = np.any(many.present, axis=0), np.any(one.present, axis=0)
+    both = np.any(many.there, axis=0), np.any(one.there, axis=0)
     active = both[0] | both[1] if filled else both[0] & both[1]
     key = _signature(matching)
     # Where several series share a signature at different steps, each pair is there at its own steps.
@@ -99,7 +99,7 @@ def _matched(context: Context, node: Binary, left: Vector, right: Vector, matchi
         return empty(many.present.shape[1])
     rows, others = np.array(pairs).T
     many, one = many.take(rows), one.take(others)
-    return _combined(node, matching, many, one, [keys[row] for row in rows.tolist()])
+    return _combined(context, node, matching, many, one, [keys[row] for row in rows.tolist()])
 
 
 def _filled(vector: Vector, other: Vector, key: Callable[[Labels], Labels], value: float | None) -> Vector:
@@ -111,20 +111,18 @@ def _filled(vector: Vector, other: Vector, key: Callable[[Labels], Labels], valu
         groups.setdefault(key(labels), len(groups))
     here, there = (np.zeros((len(groups), vector.present.shape[1]), bool) for _ in range(2))
     for side, present in ((other, there), (vector, here)):
+        shown = side.there
         for row, labels in enumerate(side.labels):
             place = groups.get(key(labels))
             if place is not None:
-                present[place] |= side.present[row]
+                present[place] |= shown[row]
     missing = there & ~here
-    return Vector(
-        [*vector.labels, *groups],
-        np.concatenate((vector.values, np.full(missing.shape, value))),
-        np.concatenate((vector.present, missing)),
-        np.concatenate((vector.loses_name, np.zeros(len(groups), bool))),
-    )
+    return stacked(vector, Vector(list(groups), np.full(missing.shape, value), missing))
 
 
-def _combined(node: Binary, matching: Matching, many: Vector, one: Vector, signatures: Sequence[Labels]) -> Vector:
+def _combined(
+    context: Context, node: Binary, matching: Matching, many: Vector, one: Vector, signatures: Sequence[Labels]
+) -> Vector:
     """The operator applied to series that stand side by side. Raises QueryError where matches are not unique."""
     present = many.present & one.present
     sides = (one, many) if matching.group == "right" else (many, one)
@@ -134,6 +132,13 @@ def _combined(node: Binary, matching: Matching, many: Vector, one: Vector, signa
         values, present = sides[0].values, present & out
     else:
         values = out.astype(np.float64)
+    native: Grid | None = None
+    if many.native is not None or one.native is not None:
+        from workbench.query.evaluate.native.binary import elements
+
+        found = elements(context, node, *sides)
+        native, matched = found.native, matched | found.matched
+        values, present = np.where(found.there, found.numbers, values), present | found.there
     results = [_result_labels(node, matching, m, o) for m, o in zip(many.labels, one.labels, strict=True)]
     if matching.group:
         pairs = list(zip(signatures, results, strict=True))
@@ -145,16 +150,17 @@ def _combined(node: Binary, matching: Matching, many: Vector, one: Vector, signa
             "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
         )
     unnamed = np.ones(len(results), bool) if node.returns_bool else many.unnamed
-    return unique(Vector(results, values, present, unnamed))
+    return unique(Vector(results, values, present, unnamed, native))
 
 
 def _once(vector: Vector, key: Callable[[Labels], Labels], side: str, active: np.ndarray) -> dict[Labels, list[int]]:
     """Rows by signature, of the side on which a signature may stand once per step. Raises QueryError."""
     found: dict[Labels, list[int]] = {}
+    there = vector.there
     for row, labels in enumerate(vector.labels):
         rows = found.setdefault(key(labels), [])
         for other in rows:
-            if (vector.present[other] & vector.present[row] & active).any():
+            if (there[other] & there[row] & active).any():
                 raise QueryError(
                     f"found duplicate series for the match group {show(key(labels))} on the {side} hand-side "
                     f"of the operation: [{show(labels)}, {show(vector.labels[other])}];"

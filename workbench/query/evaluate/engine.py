@@ -16,13 +16,14 @@ from workbench.query.evaluate.annotations import INFO, WARNING
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.limits import never, query_budget
 from workbench.query.evaluate.values import Scalar, Vector
+from workbench.query.histograms.grid import Grid
 from workbench.query.index import label_index
 from workbench.query.promql import Node, nodes, parse
 from workbench.query.result import Result
 from workbench.query.samples import Loaded
 
 if TYPE_CHECKING:
-    from workbench.store import View
+    from workbench.store import HistogramSamples, View
 
 _DEFAULT = config.Query()
 _EVALUATIONS = Counter("workbench_query_evaluations", "Expressions evaluated, by kind of query.", ["kind"])
@@ -137,7 +138,7 @@ def _call(context: Context, node: nodes.Call) -> Scalar | Vector:
     if ranges:
         found = [_evaluate(context, arg) for arg in node.args if arg.type == nodes.SCALAR]
         vector = overtime.call(context, node, _bare(ranges[0]), [scalar.values for scalar in found])
-        return labels.absent(ranges[0], vector.present) if node.function == "absent_over_time" else vector
+        return labels.absent(ranges[0], vector.there) if node.function == "absent_over_time" else vector
     args: list[functions.Argument] = []
     for arg in node.args:
         text = _text(arg)
@@ -161,7 +162,8 @@ def _negated(value: Scalar | Vector, operator: str) -> Scalar | Vector:
         return value
     if isinstance(value, Scalar):
         return Scalar(-value.values)
-    return value.with_values(-value.values).without_name()
+    native = None if value.native is None else value.native.negated()
+    return value.with_values(-value.values).with_native(native).without_name()
 
 
 def _said(result: Result, context: Context, expr: str | Node) -> Result:
@@ -179,18 +181,22 @@ def _result(value: Scalar | Vector, context: Context, kind: str) -> Result:
         kind = "scalar" if kind == "vector" else kind
         return Result(kind, [{}], context.times_us, value.values[None, :], present, version)
     value = value.finished()
-    there = value.present.any(axis=1)
+    there = value.there.any(axis=1)
     rows = np.flatnonzero(there).tolist()
     if kind == "matrix":
         rows = sorted(rows, key=lambda row: value.labels[row])
     series = [dict(value.labels[row]) for row in rows]
-    return Result(kind, series, context.times_us, value.values[rows], value.present[rows], version)
+    native = None if value.native is None else value.native.take(rows)
+    return Result(kind, series, context.times_us, value.values[rows], value.present[rows], version, native=native)
 
 
 def _matrix(loaded: Loaded, unnamed: np.ndarray | None, lake_version: str) -> Result:
     counts = np.diff(loaded.offsets)
-    rows = np.flatnonzero(counts).tolist()
     times = np.unique(loaded.times_us)
+    if loaded.native is not None:
+        counts = counts + np.diff(loaded.native.offsets)
+        times = np.union1d(times, loaded.native.times_us)
+    rows = np.flatnonzero(counts).tolist()
     values, present = np.zeros((len(rows), len(times))), np.zeros((len(rows), len(times)), bool)
     for place, row in enumerate(rows):
         part = slice(loaded.offsets[row], loaded.offsets[row + 1])
@@ -198,6 +204,15 @@ def _matrix(loaded: Loaded, unnamed: np.ndarray | None, lake_version: str) -> Re
         values[place, columns] = loaded.values[part]
         present[place, columns] = True
     unnamed = None if unnamed is None else unnamed[rows]
-    vector = Vector([loaded.labels[row] for row in rows], values, present, unnamed).finished()
+    native = None if loaded.native is None else _native_at(loaded.native, rows, times)
+    vector = Vector([loaded.labels[row] for row in rows], values, present, unnamed, native).finished()
     series = [dict(one) for one in vector.labels]
-    return Result("matrix", series, times, vector.values, vector.present, lake_version)
+    return Result("matrix", series, times, vector.values, vector.present, lake_version, native=vector.native)
+
+
+def _native_at(samples: HistogramSamples, rows: list[int], times: np.ndarray) -> Grid:
+    which = np.full((len(rows), len(times)), -1, np.int64)
+    for place, row in enumerate(rows):
+        part = np.arange(samples.offsets[row], samples.offsets[row + 1])
+        which[place, np.searchsorted(times, samples.times_us[part])] = part
+    return Grid(which, samples.histograms)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from workbench.query.evaluate import buckets, labels
+from workbench.query.evaluate import labels
 from workbench.query.evaluate.context import Context, not_evaluated
-from workbench.query.evaluate.overtime import note_quantiles
 from workbench.query.evaluate.values import Scalar, Vector, empty
 from workbench.query.promql.nodes import Call
 
@@ -26,11 +25,17 @@ _DATES = ("year", "month", "day_of_month", "day_of_week", "day_of_year", "days_i
 _OF_QUERY = ("start", "end", "range", "step")
 _SORTS = ("sort", "sort_desc", "sort_by_label", "sort_by_label_desc")
 
-VECTOR_FUNCTIONS = frozenset(_ELEMENTWISE) | frozenset(_DATES) | frozenset(_OF_QUERY) | frozenset(_SORTS) | {
-    "absent", "clamp", "clamp_max", "clamp_min", "histogram_fraction", "histogram_quantile", "histogram_quantiles",
-    "info", "label_join", "label_replace", "max_of", "min_of", "pi", "round", "scalar", "start_timestamp", "time",
-    "timestamp", "vector",
-}  # fmt: skip
+HISTOGRAM_FUNCTIONS = frozenset((
+    "histogram_avg", "histogram_count", "histogram_fraction", "histogram_quantile", "histogram_quantiles",
+    "histogram_stddev", "histogram_stdvar", "histogram_sum",
+))  # fmt: skip
+"""Functions of vectors that ask for histograms, native or classic."""
+
+_NAMED = frozenset((
+    "absent", "clamp", "clamp_max", "clamp_min", "info", "label_join", "label_replace", "max_of", "min_of", "pi",
+    "round", "scalar", "start_timestamp", "time", "timestamp", "vector",
+))  # fmt: skip
+VECTOR_FUNCTIONS = HISTOGRAM_FUNCTIONS.union(_ELEMENTWISE, _DATES, _OF_QUERY, _SORTS, _NAMED)
 """Functions of instant vectors and scalars that are evaluated."""
 
 
@@ -41,8 +46,10 @@ def call(context: Context, node: Call, args: Sequence[Argument]) -> Scalar | Vec
         raise not_evaluated(f"{name}()", node)
     if name in _DATES:
         return _date(name, context, args)
-    if name in ("histogram_fraction", "histogram_quantile", "histogram_quantiles"):
-        return _of_histograms(context, node, args)
+    if name in HISTOGRAM_FUNCTIONS:
+        from workbench.query.evaluate.native import measures
+
+        return measures.call(context, node, args)
     if all(isinstance(arg, Scalar) for arg in args):
         return _of_scalars(context, name, [arg.values for arg in args if isinstance(arg, Scalar)])
     first = args[0]
@@ -60,9 +67,10 @@ def call(context: Context, node: Call, args: Sequence[Argument]) -> Scalar | Vec
     if name == "scalar":
         return _scalar(first)
     if name == "absent":
-        return labels.absent(node.args[0], first.present)
+        return labels.absent(node.args[0], first.there)
     if name == "timestamp":
-        return first.with_values(np.broadcast_to(context.times_us / 1e6, first.values.shape)).without_name()
+        times = np.broadcast_to(context.times_us / 1e6, first.values.shape)
+        return first.with_values(times, first.there).without_name()
     if name == "start_timestamp":  # that of an expression: there is none
         return empty(len(context.times_us))
     return _bounded(name, first, [arg.values for arg in args[1:] if isinstance(arg, Scalar)])
@@ -79,22 +87,6 @@ def _of_scalars(context: Context, name: str, values: Sequence[np.ndarray]) -> Sc
     start, end = context.edges_us
     of_query = {"start": start / 1e6, "end": end / 1e6, "range": (end - start) / 1e6, "step": context.step_us / 1e6}
     return Scalar(np.full(steps, np.pi if name == "pi" else of_query[name]))
-
-
-def _of_histograms(context: Context, node: Call, args: Sequence[Argument]) -> Vector:
-    place = next(number for number, arg in enumerate(args) if isinstance(arg, Vector))
-    vector, about = args[place], node.args[place]
-    assert isinstance(vector, Vector)
-    scalars = [(arg.values, node.args[number]) for number, arg in enumerate(args) if isinstance(arg, Scalar)]
-    if node.function == "histogram_fraction":
-        return buckets.fractions(context, vector, scalars[0][0], scalars[1][0], about)
-    for wanted, argument in scalars:
-        note_quantiles(context, wanted, argument)
-    if node.function == "histogram_quantile":
-        return buckets.quantiles(context, vector, scalars[0][0], about)
-    label = args[1]
-    assert isinstance(label, str)
-    return labels.spread([(values, buckets.quantiles(context, vector, values, about)) for values, _ in scalars], label)
 
 
 def _scalar(vector: Vector) -> Scalar:

@@ -42,6 +42,7 @@ def ordered(context: Context, node: Call, vector: Vector, names: Sequence[str]) 
         return vector
     descending = node.function.endswith("_desc")
     if node.function in ("sort", "sort_desc"):
+        vector = vector.with_values(vector.values).take(np.flatnonzero(vector.present[:, 0]))
         column = vector.values[:, 0]
         return vector.take(np.lexsort((-column if descending else column, np.isnan(column))))
     given = [dict(labels) for labels in vector.labels]

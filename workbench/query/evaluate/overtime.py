@@ -42,6 +42,10 @@ def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.nda
     windows = windows_of(context, range_, node.function)
     _check(context, node, parameters)
     vector = _apply(node.function, windows, context.times_us, parameters)
+    if windows.native_lo is not None:
+        from workbench.query.evaluate.native import ranges
+
+        vector = ranges.call(context, node.function, windows, vector, range_)
     if node.function in ("rate", "increase"):
         _note_gauges(context, vector, range_)
     return replace(vector, unnamed=windows.unnamed) if node.function in _KEEP_NAME else vector.without_name()

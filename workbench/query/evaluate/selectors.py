@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from workbench.errors import QueryError
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.values import Vector
+from workbench.query.histograms.grid import Grid
 from workbench.query.promql.nodes import Node, Range, Selector, Subquery
 from workbench.query.samples import Loaded, is_stale, read
 
@@ -21,29 +23,51 @@ def instant_selector(context: Context, selector: Selector) -> Vector:
     between the samples around the step."""
     if selector.extension == "smoothed":
         return _smoothed(context, selector)
-    loaded, last, present = _last(context, selector)
-    if not len(loaded.values):
-        return Vector(loaded.labels, np.zeros(present.shape), present)
-    return Vector(loaded.labels, np.where(present, loaded.values[last], 0.0), present)
+    loaded, last, present, native = _last(context, selector)
+    values = np.where(present, loaded.values[last], 0.0) if len(loaded.values) else np.zeros(present.shape)
+    return Vector(loaded.labels, values, present, native=native)
 
 
 def timestamps(context: Context, selector: Selector) -> Vector:
     """The time of the sample that `instant_selector` finds, in seconds since 1970."""
-    loaded, last, present = _last(context, selector)
-    if not len(loaded.values):
-        return Vector(loaded.labels, np.zeros(present.shape), present)
-    return Vector(loaded.labels, np.where(present, loaded.times_us[last] / 1e6, 0.0), present)
+    loaded, last, present, native = _last(context, selector)
+    out = np.where(present, loaded.times_us[last] / 1e6, 0.0) if len(loaded.values) else np.zeros(present.shape)
+    if native is not None and loaded.native is not None:
+        out = np.where(native.present, native.fill(loaded.native.times_us / 1e6), out)
+        present = present | native.present
+    return Vector(loaded.labels, out, present)
 
 
-def _last(context: Context, selector: Selector) -> tuple[Loaded, np.ndarray, np.ndarray]:
+def _last(context: Context, selector: Selector) -> tuple[Loaded, np.ndarray, np.ndarray, Grid | None]:
     ends = context.ends_us(selector.when)
     loaded = load(context, selector, ends, context.lookback_us)
     lo, hi = _bounds(context, loaded, ends, context.lookback_us)
     last = np.maximum(hi - 1, 0)
     present = hi > lo
+    native: Grid | None = None
+    if loaded.native is not None:
+        native, newer = _last_native(loaded, ends, context.lookback_us, last, present)
+        present &= ~newer
     if len(loaded.values):
         present &= ~is_stale(loaded.values)[last]
-    return loaded, last, present
+    return loaded, last, present, native
+
+
+def _last_native(
+    loaded: Loaded, ends: np.ndarray, width: int, last: np.ndarray, present: np.ndarray
+) -> tuple[Grid, np.ndarray]:
+    """The last histogram of every series that is not older than its last float; where there is one, stale or not."""
+    from workbench.query.evaluate import windows
+
+    samples = loaded.native
+    assert samples is not None
+    lo, hi = windows.bounds(samples.times_us, samples.offsets, ends, width)
+    there = hi > lo
+    newest = np.maximum(hi - 1, 0)
+    if len(loaded.times_us) and len(samples.times_us):
+        there &= ~(present & (loaded.times_us[last] > samples.times_us[newest]))
+    marker = samples.stale[newest] if len(samples.stale) else np.zeros(there.shape, bool)
+    return Grid(np.where(there & ~marker, newest, -1), samples.histograms), there
 
 
 def _smoothed(context: Context, selector: Selector) -> Vector:
@@ -71,6 +95,25 @@ class Windows:
     unnamed: np.ndarray | None = None
     """Series (of a subquery) that lose their names, as in `Vector`."""
     extension: str = ""
+    native_lo: np.ndarray | None = None
+    native_hi: np.ndarray | None = None
+    """The same of the histograms, where there are any."""
+
+
+def _windows(
+    context: Context, loaded: Loaded, ends: np.ndarray, width: int, before: int = 0, after: int = 0, **more: Any
+) -> Windows:
+    """Windows that hold what lies that much before and after them, too."""
+    whole = before + width + after
+    lo, hi = _bounds(context, loaded, ends + after, whole)
+    found = Windows(loaded, ends, width, lo, hi, **more)
+    if loaded.native is None:
+        return found
+    from workbench.query.evaluate import windows
+
+    samples = loaded.native
+    native_lo, native_hi = windows.bounds(samples.times_us, samples.offsets, ends + after, whole)
+    return replace(found, native_lo=native_lo, native_hi=native_hi)
 
 
 def windows_of(context: Context, node: Node, function: str) -> Windows:
@@ -81,8 +124,7 @@ def windows_of(context: Context, node: Node, function: str) -> Windows:
     if isinstance(node, Subquery):
         width, ends = context.duration_us(node.duration, positive=True), context.ends_us(node.when)
         loaded, unnamed = _subquery(context, node, ends, width)
-        lo, hi = _bounds(context, loaded, ends, width)
-        return Windows(loaded, ends, width, lo, hi, unnamed)
+        return _windows(context, loaded, ends, width, unnamed=unnamed)
     if not isinstance(node, Range):
         raise not_evaluated(f"{node} as a range", node)
     width, ends = context.duration_us(node.duration, positive=True), context.ends_us(node.selector.when)
@@ -96,8 +138,7 @@ def windows_of(context: Context, node: Node, function: str) -> Windows:
             allowed = ", ".join(ALLOWED[extension])
             raise QueryError(f"{extension} modifier can only be used with: {allowed} - not with {function}")
     loaded = load(context, node.selector, ends + after, before + width + after).without_stale()
-    lo, hi = _bounds(context, loaded, ends + after, before + width + after)
-    return Windows(loaded, ends, width, lo, hi, None, extension)
+    return _windows(context, loaded, ends, width, before, after, extension=extension)
 
 
 def samples_of(context: Context, node: Range | Subquery) -> tuple[Loaded, np.ndarray | None]:
@@ -132,16 +173,14 @@ def _subquery(context: Context, node: Subquery, ends_us: np.ndarray, width_us: i
     context.count(vector.present.size)
     offsets = np.concatenate(([0], np.cumsum(vector.present.sum(axis=1)))).astype(np.int64)
     _, columns = np.nonzero(vector.present)
-    loaded = Loaded(vector.labels, offsets, times[columns], vector.values[vector.present])
+    native = None if vector.native is None else vector.native.as_samples(times)
+    loaded = Loaded(vector.labels, offsets, times[columns], vector.values[vector.present], native)
     return loaded.without_stale(), vector.unnamed
 
 
 def load(context: Context, selector: Selector, ends_us: np.ndarray, window_us: int) -> Loaded:
-    """The samples that windows (end - window, end] can see. Raises NotEvaluated for an exponential histogram."""
+    """The samples that windows (end - window, end] can see."""
     rows = [context.index.rows[number] for number in context.index.select(selector.matchers)]
-    if selector.name and any(row.kind == "histogram" for row in rows):
-        raise not_evaluated("an exponential histogram", selector)
-    rows = [row for row in rows if row.kind != "histogram"]
     return read(context.view, rows, int(ends_us.min()) - window_us + 1, int(ends_us.max()), context.budget)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from workbench.errors import QueryError
+from workbench.query.histograms.grid import Grid, joined
 from workbench.query.names import Labels
 
 
@@ -31,6 +32,8 @@ METADATA_LABELS = frozenset(("__name__", "__type__", "__unit__"))
 class Vector:
     """Series at every step: values float64[n, k], present bool[n, k], labels of length n.
 
+    `present` tells where a float is; native histograms stand in `native`, at other steps. What looks at floats alone
+    passes over histograms without a thought of them; `there` is where either is.
     `unnamed` bool[n] marks the series that lose their METADATA_LABELS at the end of the evaluation; None: none does.
     """
 
@@ -38,6 +41,12 @@ class Vector:
     values: np.ndarray
     present: np.ndarray
     unnamed: np.ndarray | None = None
+    native: Grid | None = None
+
+    @property
+    def there(self) -> np.ndarray:
+        """bool[n, k]: where there is a float or a histogram."""
+        return self.present if self.native is None else self.present | self.native.present
 
     @property
     def loses_name(self) -> np.ndarray:
@@ -49,8 +58,17 @@ class Vector:
         return replace(self, labels=labels)
 
     def with_values(self, values: np.ndarray, present: np.ndarray | None = None) -> Vector:
-        """Other numbers under the same labels."""
-        return replace(self, values=values, present=self.present if present is None else present)
+        """Other numbers, and no histograms, under the same labels."""
+        return replace(self, values=values, present=self.present if present is None else present, native=None)
+
+    def with_native(self, native: Grid | None) -> Vector:
+        """The same floats beside other histograms."""
+        return replace(self, native=native)
+
+    def only(self, mask: np.ndarray) -> Vector:
+        """The floats and histograms of the cells of a mask."""
+        native = None if self.native is None else self.native.where(mask)
+        return replace(self, present=self.present & mask, native=native)
 
     def take(self, rows: np.ndarray) -> Vector:
         """Some of the series, in that order."""
@@ -59,6 +77,7 @@ class Vector:
             self.values[rows],
             self.present[rows],
             None if self.unnamed is None else self.unnamed[rows],
+            None if self.native is None else self.native.take(rows),
         )
 
     def without_name(self) -> Vector:
@@ -98,9 +117,12 @@ def unique(vector: Vector) -> Vector:
         return vector
     present = np.zeros((len(first), vector.present.shape[1]), bool)
     values = np.zeros(present.shape)
+    which = np.full(present.shape, -1, np.int64)
+    taken = np.zeros(present.shape, bool)
+    there = vector.there
     for row, target in enumerate(targets):
         here = vector.present[row]
-        if (present[target] & here).any():
+        if (taken[target] & there[row]).any():
             raise QueryError(
                 "vector cannot contain metrics with the same labelset",
                 where=show(vector.labels[row]),
@@ -108,11 +130,26 @@ def unique(vector: Vector) -> Vector:
             )
         values[target] = np.where(here, vector.values[row], values[target])
         present[target] |= here
+        taken[target] |= there[row]
+        if vector.native is not None:
+            which[target] = np.maximum(which[target], vector.native.which[row])
     unnamed = None
     if vector.unnamed is not None:
         unnamed = np.zeros(len(first), bool)
         np.logical_or.at(unnamed, targets, vector.unnamed)
-    return Vector(list(first), values, present, unnamed)
+    native = None if vector.native is None else Grid(which, vector.native.held)
+    return Vector(list(first), values, present, unnamed, native)
+
+
+def stacked(upper: Vector, lower: Vector) -> Vector:
+    """The series of one vector after those of another."""
+    return Vector(
+        [*upper.labels, *lower.labels],
+        np.concatenate((upper.values, lower.values)),
+        np.concatenate((upper.present, lower.present)),
+        np.concatenate((upper.loses_name, lower.loses_name)),
+        joined(upper.native, lower.native, upper.present.shape, lower.present.shape),
+    )
 
 
 def show(labels: Labels) -> str:

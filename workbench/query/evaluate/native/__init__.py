@@ -1,0 +1,1 @@
+"""What operators, aggregations and functions do with native histograms."""
