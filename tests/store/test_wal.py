@@ -111,5 +111,5 @@ def test_a_segment_of_an_unknown_layout_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("workbench.store.wal.LAYOUT_VERSION", 99)
     path.write_bytes(HEADER.pack())
     monkeypatch.undo()
-    with pytest.raises(LayoutUnknown, match="layout 2"):
+    with pytest.raises(LayoutUnknown, match="layout 99"):
         read_header(path)

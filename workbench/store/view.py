@@ -328,10 +328,6 @@ def _histograms_of(rows: pa.Table) -> pa.Table:
     return found.cast(pa.schema([schema.field(name) for name in _HISTOGRAM_COLUMNS]))
 
 
-def numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
-
-
 def _in_time(kind: str, rows: pa.Table, start_us: int | None, end_us: int | None) -> pa.Table:
     column = KINDS[kind].time
     if not column or not rows.num_rows or (start_us is None and end_us is None):

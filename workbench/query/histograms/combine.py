@@ -153,19 +153,62 @@ def _hint(mine, other):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _at_common_bounds(keys, counts, lost, bounds, more_keys, more_counts, theirs):  # type: ignore[no-untyped-def]
+    """Both at the bounds that both have: mine, theirs, the bounds."""
+    common = _common(bounds, theirs)
+    n = _rebounded(keys, counts, lost, bounds, common)
+    more_keys, more_counts, more_lost = more_keys.copy(), more_counts.copy(), np.zeros(len(more_keys))
+    m = _rebounded(more_keys, more_counts, more_lost, theirs, common)
+    return keys[:n], counts[:n], lost[:n], more_keys[:m], more_counts[:m], more_lost[:m], common
+
+
+@njit(cache=True, nogil=True)
+def _at_widest_zero(keys, counts, lost, schema, zero, threshold, held, item):  # type: ignore[no-untyped-def]
+    """Mine with a zero bucket as wide as both need: buckets, zero count, threshold; the other's zero count."""
+    a, b = held.bucket_offsets[item], held.bucket_offsets[item + 1]
+    their_zero, their_threshold = held.zero_counts[item], held.zero_thresholds[item]
+    while their_threshold != threshold:
+        if threshold > their_threshold:
+            their_zero, their_threshold = widened(
+                held.keys[a:b], held.buckets[a:b], held.schemas[item], held.zero_counts[item], threshold
+            )
+        if their_threshold > threshold:
+            zero, threshold = widened(keys, counts + lost, schema, zero, their_threshold)
+            n = _without_zeros(keys, counts, lost, schema, threshold)
+            keys, counts, lost = keys[:n], counts[:n], lost[:n]
+    return keys, counts, lost, zero, threshold, their_zero
+
+
+@njit(cache=True, nogil=True)
+def _outside_zero(keys, counts, lost, schema, threshold):  # type: ignore[no-untyped-def]
+    """Without the buckets, on both sides, that a zero bucket holds already."""
+    middle = first_positive(keys)
+    low, high = middle, middle
+    while low > 0 and upper_bound(-keys[low - 1] - BIAS, schema) <= threshold:
+        low -= 1
+    while high < len(keys) and upper_bound(keys[high] - BIAS, schema) <= threshold:
+        high += 1
+    if low == high:
+        return keys, counts, lost
+    return (
+        np.concatenate((keys[:low], keys[high:])),
+        np.concatenate((counts[:low], counts[high:])),
+        np.concatenate((lost[:low], lost[high:])),
+    )
+
+
+@njit(cache=True, nogil=True)
 def _sum_one(held, items, weights, cap):  # type: ignore[no-untyped-def]
     """One weighted sum: (schema, hint, count, sum, threshold, zero count, keys, buckets, bounds, what happened)."""
     first = items[0]
     a, b = held.bucket_offsets[first], held.bucket_offsets[first + 1]
-    schema = held.schemas[first]
+    schema, hint = held.schemas[first], held.hints[first]
     keys, counts, lost = held.keys[a:b].copy(), weights[0] * held.buckets[a:b], np.zeros(b - a)
     bounds = held.bounds[held.bound_offsets[first] : held.bound_offsets[first + 1]]
     threshold, zero, zero_lost = held.zero_thresholds[first], weights[0] * held.zero_counts[first], 0.0
     count, count_lost = weights[0] * held.counts[first], 0.0
     total, total_lost = weights[0] * held.sums[first], 0.0
-    hint = held.hints[first]
-    seen_reset, seen_no_reset = hint == RESET, hint == NO_RESET
-    happened = 0
+    seen_reset, seen_no_reset, happened = hint == RESET, hint == NO_RESET, 0
     if schema != CUSTOM and schema > cap:
         n = _coarsened(keys, counts, lost, schema - cap)
         keys, counts, lost, schema = keys[:n], counts[:n], lost[:n], cap
@@ -176,41 +219,28 @@ def _sum_one(held, items, weights, cap):  # type: ignore[no-untyped-def]
             none = np.empty(0)
             return schema, hint, 0.0, 0.0, 0.0, 0.0, keys[:0], none, none, happened | INCOMPATIBLE
         a, b = held.bucket_offsets[item], held.bucket_offsets[item + 1]
-        more_keys, more_counts = held.keys[a:b], held.buckets[a:b]
-        if weight == 0:
-            more_keys, more_counts = more_keys[:0], more_counts[:0]
-        else:
+        b = a if weight == 0 else b
+        more_keys, more_counts, more_lost = held.keys[a:b], held.buckets[a:b], np.zeros(b - a)
+        if weight != 0:
             hint = _hint(hint, held.hints[item])
             seen_reset |= held.hints[item] == RESET
             seen_no_reset |= held.hints[item] == NO_RESET
             count, count_lost = _add(weight * held.counts[item], count, count_lost)
             total, total_lost = _add(weight * held.sums[item], total, total_lost)
-        more_lost = np.zeros(len(more_keys))
         if schema == CUSTOM:
             theirs = held.bounds[held.bound_offsets[item] : held.bound_offsets[item + 1]]
             if not np.array_equal(bounds, theirs):
                 happened |= RECONCILED
-                common = _common(bounds, theirs)
-                n = _rebounded(keys, counts, lost, bounds, common)
-                keys, counts, lost = keys[:n], counts[:n], lost[:n]
-                more_keys, more_counts = more_keys.copy(), more_counts.copy()
-                n = _rebounded(more_keys, more_counts, more_lost, theirs, common)
-                more_keys, more_counts, more_lost = more_keys[:n], more_counts[:n], more_lost[:n]
-                bounds = common
+                keys, counts, lost, more_keys, more_counts, more_lost, bounds = _at_common_bounds(
+                    keys, counts, lost, bounds, more_keys, more_counts, theirs
+                )
         else:
             if weight != 0:
-                their_zero, their_threshold = held.zero_counts[item], held.zero_thresholds[item]
-                while their_threshold != threshold:
-                    if threshold > their_threshold:
-                        their_zero, their_threshold = widened(
-                            more_keys, more_counts, other, held.zero_counts[item], threshold
-                        )
-                    if their_threshold > threshold:
-                        settled = counts + lost
-                        zero, threshold = widened(keys, settled, schema, _settled(zero, zero_lost), their_threshold)
-                        zero_lost = 0.0
-                        n = _without_zeros(keys, counts, lost, schema, threshold)
-                        keys, counts, lost = keys[:n], counts[:n], lost[:n]
+                before = _settled(zero, zero_lost) if threshold != held.zero_thresholds[item] else zero
+                zero_lost = 0.0 if threshold != held.zero_thresholds[item] else zero_lost
+                keys, counts, lost, zero, threshold, their_zero = _at_widest_zero(
+                    keys, counts, lost, schema, before, threshold, held, item
+                )
                 zero, zero_lost = _add(weight * their_zero, zero, zero_lost)
             if other < schema:
                 n = _coarsened(keys, counts, lost, schema - other)
@@ -219,18 +249,8 @@ def _sum_one(held, items, weights, cap):  # type: ignore[no-untyped-def]
                 more_keys, more_counts = more_keys.copy(), more_counts.copy()
                 n = _coarsened(more_keys, more_counts, more_lost, other - schema)
                 more_keys, more_counts, more_lost = more_keys[:n], more_counts[:n], more_lost[:n]
-            if threshold > 0 and len(more_keys):
-                # What the zero bucket holds already.
-                middle = first_positive(more_keys)
-                low, high = middle, middle
-                while low > 0 and upper_bound(-more_keys[low - 1] - BIAS, schema) <= threshold:
-                    low -= 1
-                while high < len(more_keys) and upper_bound(more_keys[high] - BIAS, schema) <= threshold:
-                    high += 1
-                if low < high:
-                    more_keys = np.concatenate((more_keys[:low], more_keys[high:]))
-                    more_counts = np.concatenate((more_counts[:low], more_counts[high:]))
-                    more_lost = np.concatenate((more_lost[:low], more_lost[high:]))
+            if threshold > 0:
+                more_keys, more_counts, more_lost = _outside_zero(more_keys, more_counts, more_lost, schema, threshold)
         keys, counts, lost = _merged(keys, counts, lost, more_keys, more_counts, more_lost, weight)
     if seen_reset and seen_no_reset:
         happened |= COLLISION
