@@ -65,11 +65,11 @@ class Running:
 
 @contextlib.contextmanager
 def workbench(
-    *flags: str, settings: dict[str, str] | None = None, rules: str = "", board: str = ""
+    *flags: str, settings: dict[str, str] | None = None, rules: str = "", board: str = "", home: Path | None = None
 ) -> Iterator[Running]:
-    """A workbench on a new home and free ports, ready; with a rule file and a dashboard `probe` where given."""
+    """A workbench on a new home, or the one given, and free ports, ready; with a rule file and a dashboard `probe`."""
     folder = Path(tempfile.mkdtemp(prefix="workbench-bench-"))
-    home = folder / "home"
+    home = home or folder / "home"
     for name, text in (("rules/probe.yaml", rules), ("dashboards/probe.yaml", board)):
         if text:
             (home / name).parent.mkdir(parents=True, mode=0o700)
