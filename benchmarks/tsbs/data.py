@@ -1,7 +1,7 @@
 """What is measured: hosts with as many metrics each, in the shape of TSBS's devops case. Simulated, from a seed.
 
-`steady` is TSBS's beat: every series has a sample every `step_seconds`, at an offset of its host's. `rough` has what real
-hosts have: jitter of some ms, gaps, counters that reset, hosts that go and others that come in their place.
+`steady` is TSBS's beat: every series has a sample every `step_seconds`, at an offset of its host's. `rough` has what
+real hosts have: jitter of some ms, gaps, counters that reset, hosts that go and others that come in their place.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def labels(host: int) -> dict[str, str]:
     """The labels of a host, as many as TSBS gives it."""
     region = REGIONS[host % len(REGIONS)]
     return {
-        "hostname": f"host_{host}", "region": region, "datacenter": f"{region}{'abc'[host % 3]}", "rack": str(host % 97),
+        "hostname": f"host_{host}", "region": region, "datacenter": f"{region}{'abc'[host % 3]}",
+        "rack": str(host % 97),
         "os": ("Ubuntu16.10", "Ubuntu16.04LTS", "Ubuntu15.10")[host % 3], "arch": ("x64", "x86")[host % 2],
         "team": ("SF", "NYC", "LON", "CHI")[host % 4], "service": str(host % 19),
         "service_environment": ("production", "staging", "test")[host % 3],
@@ -109,7 +110,7 @@ def present(load: Load) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Slice:
-    """All samples of some beats: times_us int64[hosts, k], values float64[metrics, hosts, k], present bool[hosts, k]."""
+    """All samples of some beats: times_us and present of [hosts, k], values of [metrics, hosts, k]."""
 
     times_us: np.ndarray
     values: np.ndarray
