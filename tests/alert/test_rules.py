@@ -87,12 +87,6 @@ def test_all_faults_of_all_files_at_once(tmp_path: Path):
     assert any("missing.yaml:1: cannot be read" in line for line in told)
 
 
-def test_recording_rules_are_refused_by_name(tmp_path: Path):
-    file = write(tmp_path, "groups: [{name: a, rules: [{record: x, expr: up}]}]")
-    with pytest.raises(ConfigError, match="recording rules"):
-        load_rules([file])
-
-
 @pytest.mark.parametrize(
     ("content", "told"),
     [

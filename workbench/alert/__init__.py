@@ -7,7 +7,10 @@ from workbench.alert.hub_watch import HubWatch, watch_step
 from workbench.alert.manager import AlertManager, Trouble
 from workbench.alert.notification import NotificationChannels
 from workbench.alert.outbox import channel_id, commit_changes, load_alerts
-from workbench.alert.rules import Fault, Rule, RuleGroup, load_rules, rule_files
+from workbench.alert.recording import Recorded
+from workbench.alert.rule_reader import Fault, load_rules
+from workbench.alert.rule_status import state_of
+from workbench.alert.rules import RecordingRule, Rule, RuleGroup, rule_files
 
 __all__ = [
     "Alert",
@@ -17,6 +20,8 @@ __all__ = [
     "Fault",
     "HubWatch",
     "NotificationChannels",
+    "Recorded",
+    "RecordingRule",
     "Rule",
     "RuleGroup",
     "Trouble",
@@ -27,6 +32,7 @@ __all__ = [
     "load_alerts",
     "load_rules",
     "rule_files",
+    "state_of",
     "step",
     "watch_step",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +15,18 @@ from prometheus_client import Counter, Gauge
 from workbench import log
 from workbench.alert import outbox
 from workbench.alert.engine import AlertRuleEngine, Change, Element
-from workbench.alert.rules import Rule, RuleGroup, load_rules, rule_files, shipped_files
+from workbench.alert.recording import Recorded, Recorder, Write
+from workbench.alert.rule_reader import load_rules
+from workbench.alert.rule_status import Evaluation, described
+from workbench.alert.rules import RecordingRule, Rule, RuleGroup, rule_files, shipped_files
+from workbench.alert.turns import GroupTurns
 from workbench.config import Settings
-from workbench.errors import ConfigError, InputError, WorkbenchError
+from workbench.errors import ConfigError, InputError, StoreError, WorkbenchError
 from workbench.schema import KINDS
 
 RELOAD_US = 5_000_000
 FORGET_US = 3600 * 1_000_000
 LAKE_RETRY_US = 10 * 1_000_000
-PROMPT_US = 1_000_000
-"""Groups of this interval or less are evaluated at every tick, and the hub ticks when samples arrive, too."""
-
 EVALUATIONS = Counter("workbench_alert_evaluations_total", "Rule evaluations")
 FAILURES = Counter("workbench_alert_evaluation_failures_total", "Rule evaluations that failed", ["rule"])
 ACTIVE = Gauge("workbench_alert_active", "Alerts by state", ["state"])
@@ -44,11 +46,16 @@ class Trouble:
     message: str
 
 
+def _nowhere(samples: Sequence[Recorded]) -> None:
+    """Where nothing takes samples, a recording rule fails and says so. Raises StoreError."""
+    raise StoreError(f"nothing takes the {len(samples)} samples of this rule")
+
+
 class AlertManager:
     """Runs the rules of the hub. Not thread-safe: one thread ticks.
 
-    `evaluate` answers expressions, `record` keeps rows of the lake's `alerts` table, `queued` is told when something
-    waits to be delivered.
+    `evaluate` answers expressions, `record` keeps rows of the lake's `alerts` table, `write` keeps the samples of
+    recording rules, `queued` is told when something waits to be delivered.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class AlertManager:
         settings: Settings,
         record: Record,
         *,
+        write: Write = _nowhere,
         queued: Callable[[], None] = lambda: None,
     ) -> None:
         self._evaluate = evaluate
@@ -70,7 +78,9 @@ class AlertManager:
         self._rules = AlertRuleEngine()
         self._uncommitted: list[Change] = []
         self._groups: list[RuleGroup] = []
-        self._due_us: dict[tuple[str, str], int] = {}
+        self._turns = GroupTurns(settings.alert.interval_seconds * 1_000_000)
+        self._recorder = Recorder(evaluate, write)
+        self._evaluations: dict[str, Evaluation] = {}
         self._troubles: dict[str, Trouble] = {}
         self._stamps: dict[Path, int] | None = None
         self._looked_us = self._forgot_us = 0
@@ -81,6 +91,7 @@ class AlertManager:
         self._restore(now_us)
         self._groups = list(groups)
         keys = {rule.key for group in groups for rule in group.rules}
+        self._evaluations = {key: one for key, one in self._evaluations.items() if key in keys}
         return self._commit(self._rules.forget([key for key in self._rules.alerts if key not in keys], now_us))
 
     def _restore(self, now_us: int) -> None:
@@ -93,12 +104,16 @@ class AlertManager:
         """Evaluate the groups whose turn it is; what changed, after it was made durable."""
         changes = self._reload(now_us)
         for group in self._groups:
-            if not self._is_due(group, now_us):
+            if not self._turns.is_due(group, now_us):
                 continue
+            slot_us = self._turns.slot_us(group, now_us)
             found: list[Change] = []
             for rule in group.rules:
-                found += self._apply(group, rule, now_us)
+                if isinstance(rule, Rule) or slot_us is not None:
+                    found += self._evaluated(group, rule, now_us, slot_us or 0)
+            self._turns.take(group, now_us)
             changes += self._commit(found)
+        self._end_series(now_us)
         self._keep_history(now_us)
         return changes
 
@@ -106,35 +121,46 @@ class AlertManager:
         """What keeps rules from doing their work right now."""
         return list(self._troubles.values())
 
-    def _is_due(self, group: RuleGroup, now_us: int) -> bool:
-        interval_us = group.interval_us or self._settings.alert.interval_seconds * 1_000_000
-        if interval_us <= PROMPT_US:
-            return True
-        key = (str(group.file), group.name)
-        due_us = self._due_us.get(key, 0)
-        # A clock that was set back must not stop a group until it has caught up.
-        if due_us - interval_us <= now_us < due_us:
-            return False
-        self._due_us[key] = (now_us // interval_us + 1) * interval_us
-        return True
+    def groups(self) -> list[dict[str, Any]]:
+        """Every group with its rules, and what became of each, in the shape of Prometheus' rules API."""
+        groups, alerts = list(self._groups), dict(self._rules.alerts)
+        return [described(group, self._turns.interval_us(group), self._evaluations, alerts) for group in groups]
+
+    def _end_series(self, now_us: int) -> None:
+        """End the series of recording rules that are gone; what cannot be written now is tried at the next tick."""
+        try:
+            self._recorder.forget({rule.key for group in self._groups for rule in group.rules}, now_us)
+        except (WorkbenchError, OSError) as error:
+            logger.warning("series of a rule that is gone were not ended", error=str(error))
+
+    def _evaluated(self, group: RuleGroup, rule: Rule | RecordingRule, now_us: int, slot_us: int) -> list[Change]:
+        """What a rule changes now; whatever it meets, the others go on."""
+        EVALUATIONS.inc()
+        begun = time.monotonic()
+        changes: list[Change] = []
+        try:
+            if isinstance(rule, RecordingRule):
+                self._recorder.apply(group, rule, slot_us)
+            else:
+                changes = self._apply(group, rule, now_us)
+            error = ""
+        except Exception as fault:
+            FAILURES.labels(rule.key).inc()
+            ours = isinstance(fault, WorkbenchError)
+            error = str(fault) if ours else f"{type(fault).__name__}: {fault}"
+            if rule.key not in self._troubles:
+                logger.warning("rule failed", rule=rule.key, error=error, exc_info=not ours)
+            self._troubles[rule.key] = Trouble(rule.key, error)
+        else:
+            self._troubles.pop(rule.key, None)
+        self._evaluations[rule.key] = Evaluation(now_us, time.monotonic() - begun, error)
+        return changes
 
     def _apply(self, group: RuleGroup, rule: Rule, now_us: int) -> list[Change]:
-        EVALUATIONS.inc()
-        try:
-            elements = self._evaluate(rule.query, now_us)
-            if group.limit and len(elements) > group.limit:
-                raise InputError(f"{len(elements)} alerts, more than the group's limit of {group.limit}")
-            changes = self._rules.apply(rule, elements, now_us)
-        except Exception as error:  # whatever one rule meets, the others go on
-            FAILURES.labels(rule.key).inc()
-            ours = isinstance(error, WorkbenchError)
-            message = str(error) if ours else f"{type(error).__name__}: {error}"
-            if rule.key not in self._troubles:
-                logger.warning("rule failed", rule=rule.key, error=message, exc_info=not ours)
-            self._troubles[rule.key] = Trouble(rule.key, message)
-            return []
-        self._troubles.pop(rule.key, None)
-        return changes
+        elements = self._evaluate(rule.query, now_us - group.query_offset_us)
+        if group.limit and len(elements) > group.limit:
+            raise InputError(f"{len(elements)} alerts, more than the group's limit of {group.limit}")
+        return self._rules.apply(rule, elements, now_us)
 
     def _commit(self, changes: list[Change]) -> list[Change]:
         # The engine has moved on already: what the state cannot take now must not be forgotten.

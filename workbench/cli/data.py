@@ -132,5 +132,5 @@ def rules(options: argparse.Namespace) -> int:
     for group in groups:
         print(group.name)
         for rule in group.rules:
-            print(f"  {rule.alert}: {rule.expr}")
+            print(f"  {rule.name}: {rule.expr}")
     return 0

@@ -47,6 +47,7 @@ from workbench.serve.pages.people_pages import people_routes
 from workbench.serve.pages.publish_pages import PublishPages
 from workbench.serve.pages.query_api import query_routes
 from workbench.serve.pages.report_pages import report_files, report_routes
+from workbench.serve.pages.rules_api import rules_routes
 from workbench.serve.pages.sql_api import sql_routes
 from workbench.serve.pages.status_api import status_routes
 from workbench.serve.pages.windows_api import windows_routes
@@ -190,6 +191,7 @@ class Front:
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
             *query_routes(self.view_of, self._versions, self._settings.query),
+            *rules_routes(self.rows_of, self._settings),
             *status_routes(
                 self.view_of,
                 self._settings,

@@ -24,6 +24,7 @@ from workbench.serve.process import Child, child_main
 from workbench.serve.running.hub_socket import Hub, hub_app
 from workbench.serve.running.listen import Listener, listen, stop_on_signals, unix_socket
 from workbench.serve.running.own_metrics import OwnMetrics
+from workbench.serve.running.rule_samples import rule_samples
 from workbench.store import Identity, View, Writer, open_writer, state
 from workbench.stream import StreamProcessor
 
@@ -48,7 +49,14 @@ async def _run(child: Child) -> None:
     processor = StreamProcessor(settings, is_counter=counters(writer.view))
     writer.add_listener(processor.consume)
     channels = NotificationChannels(settings, engine)
-    alerts = AlertManager(evaluator(writer.view, settings), engine, settings, recorder(writer), queued=channels.wake)
+    alerts = AlertManager(
+        evaluator(writer.view, settings),
+        engine,
+        settings,
+        recorder(writer),
+        write=rule_samples(writer),
+        queued=channels.wake,
+    )
     receiver = Receiver(writer, settings)
     hub = Hub(writer, processor, alerts, receiver)
     doors = MachineDoors(settings, engine)

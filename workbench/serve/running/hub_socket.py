@@ -58,6 +58,9 @@ def hub_app(hub: Hub) -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=EXPOSITION)
 
+    async def rules(_: Request) -> Response:
+        return JSONResponse(hub.alerts.groups())
+
     async def windows(request: Request) -> Response:
         wanted = [int(text) for text in request.query_params.get("ids", "").split(",") if text]
         table = await asyncio.to_thread(hub.processor.windows, wanted)
@@ -68,5 +71,5 @@ def hub_app(hub: Hub) -> Starlette:
 
     writing = [Route(path, write, methods=["POST"]) for path in ("/append", "/register", "/load", "/seal")]
     writing.append(Route("/enter", enter, methods=["POST"]))
-    reading = [Route("/health", health), Route("/metrics", metrics), Route("/windows", windows)]
+    reading = [Route("/health", health), Route("/metrics", metrics), Route("/windows", windows), Route("/rules", rules)]
     return Starlette(routes=[*writing, *reading])
