@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from workbench.query import Result
 
 
-def _open_home(options: argparse.Namespace, *, make: bool = False) -> config.Settings:
+def open_home(options: argparse.Namespace, *, make: bool = False) -> config.Settings:
     """The settings of the home (with `make`, it is made where it is missing), and a process fit to work on it.
 
     Only warnings are logged, to standard error, and from now on libraries keep their caches in the home.
@@ -40,7 +40,7 @@ def import_(options: argparse.Namespace) -> int:
     """Import files and say what came of them."""
     from workbench.cli.progress import Bar
 
-    settings = _open_home(options, make=True)
+    settings = open_home(options, make=True)
     from workbench.ingest import import_files
 
     with Bar(sys.stderr) as bar:
@@ -57,7 +57,7 @@ def import_(options: argparse.Namespace) -> int:
 
 def query(options: argparse.Namespace) -> int:
     """Evaluate an expression or answer a statement, and print the result."""
-    settings = _open_home(options)
+    settings = open_home(options)
     ranged = [name for name in ("start", "end", "step") if getattr(options, name)]
     if options.sql:
         if ranged or options.time:
@@ -101,7 +101,7 @@ def _evaluate(options: argparse.Namespace, settings: config.Settings, ranged: li
 
 def report(options: argparse.Namespace) -> int:
     """Run a report and print where it is kept."""
-    settings = _open_home(options, make=True)
+    settings = open_home(options, make=True)
     from workbench.report import kept_pdf, run_report
 
     try:

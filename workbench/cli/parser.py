@@ -79,6 +79,16 @@ def _add_data(commands: Any) -> None:
     load.add_argument(
         "--map", action="append", default=[], metavar="COLUMN=FIELD", help="which column of the file is which field"
     )
+    copy = _command(commands, "copy", "copy:copy", "copy samples or tables between the lake and a back end")
+    for flag, end in (("from", "source"), ("to", "target")):
+        copy.add_argument(
+            f"--{flag}", dest=end, required=True, metavar="URL",
+            help=f"the {end}: `lake`, a back end's URL, or `timeseries` or `warehouse` of the settings",
+        )  # fmt: skip
+    copy.add_argument("--match", default="", metavar="SELECTOR", help="which samples, as 'requests_total{job=\"api\"}'")
+    copy.add_argument("--table", action="append", default=[], metavar="NAME", help="which tables of a warehouse")
+    copy.add_argument("--start", metavar="T", help="as for query (default: where the source begins)")
+    copy.add_argument("--end", metavar="T", help="(default: now; the next run then goes on from there)")
     query = _command(commands, "query", "data:query", "evaluate a PromQL expression, or answer a SELECT")
     query.add_argument("expr", metavar="EXPR")
     query.add_argument("--sql", action="store_true", help="EXPR is SQL; its tables: `--sql 'SHOW TABLES'`")

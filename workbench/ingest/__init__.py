@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.ingest.callers import ANONYMOUS, Authorize, Caller, Knock
+    from workbench.ingest.copy.run import CopyResult, run_copy
     from workbench.ingest.dead_letters import Letter, Mend, Replayed, find_letters, replay
     from workbench.ingest.files import ImportResult, import_files
     from workbench.ingest.grpc import GrpcServer, start_grpc
@@ -22,6 +23,7 @@ _HOMES = {
     "ANONYMOUS": "callers",
     "Authorize": "callers",
     "Caller": "callers",
+    "CopyResult": "copy.run",
     "GrpcServer": "grpc",
     "HubSink": "scrape.hub_door",
     "ImportResult": "files",
@@ -39,6 +41,7 @@ _HOMES = {
     "import_files": "files",
     "read_scraping": "scrape.read",
     "replay": "dead_letters",
+    "run_copy": "copy.run",
     "scrape_status": "scrape.status",
     "start_grpc": "grpc",
 }
@@ -47,6 +50,7 @@ __all__ = [
     "ANONYMOUS",
     "Authorize",
     "Caller",
+    "CopyResult",
     "GrpcServer",
     "HubSink",
     "ImportResult",
@@ -64,6 +68,7 @@ __all__ = [
     "import_files",
     "read_scraping",
     "replay",
+    "run_copy",
     "scrape_status",
     "start_grpc",
 ]

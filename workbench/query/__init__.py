@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from workbench.query.endpoints.cardinality import Cardinality, cardinality
     from workbench.query.evaluate import instant, range_query
     from workbench.query.index import LabelIndex, label_index
+    from workbench.query.labelled import labelled_samples, labelled_series, parse_selector
     from workbench.query.limited_view import limited, limits_of
     from workbench.query.matchers import Condition, Matchers, canonical, contains, matchers_text, parse_matchers
     from workbench.query.names import prometheus_labels
@@ -44,6 +45,8 @@ _HOMES = {
     "federate_response": "api",
     "instant": "evaluate",
     "label_index": "index",
+    "labelled_samples": "labelled",
+    "labelled_series": "labelled",
     "load_extension": "notebook.extension",
     "limited": "limited_view",
     "limits_of": "limited_view",
@@ -52,6 +55,7 @@ _HOMES = {
     "open_workbench": "open",
     "parse": "promql",
     "parse_matchers": "matchers",
+    "parse_selector": "labelled",
     "pointed_at": "relational.faults",
     "policy_of": "policies",
     "prometheus_labels": "names",
@@ -83,6 +87,8 @@ __all__ = [
     "federate_response",
     "instant",
     "label_index",
+    "labelled_samples",
+    "labelled_series",
     "limited",
     "limits_of",
     "load_extension",
@@ -91,6 +97,7 @@ __all__ = [
     "open_workbench",
     "parse",
     "parse_matchers",
+    "parse_selector",
     "pointed_at",
     "policy_of",
     "prometheus_labels",

@@ -6,7 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.store.backends.opening import Reader, open_timeseries, open_view, open_warehouse
+    from workbench.store.backends.http import shown_url
+    from workbench.store.backends.opening import (
+        LAKE,
+        WAREHOUSES,
+        Reader,
+        open_timeseries,
+        open_view,
+        open_warehouse,
+    )
     from workbench.store.backends.protocols import LabelledSamples, LabelMatcher, TimeSeriesStore, Warehouse
     from workbench.store.backup import Contents, back_up
     from workbench.store.batches import decode_batches, encode_batches
@@ -41,6 +49,7 @@ _HOMES = {
     "HistogramSamples": "histograms",
     "Histograms": "histograms",
     "Identity": "registry",
+    "LAKE": "backends.opening",
     "LabelMatcher": "backends.protocols",
     "LabelledSamples": "backends.protocols",
     "Lake": "lake",
@@ -53,6 +62,7 @@ _HOMES = {
     "SeriesRegistry": "registry",
     "TimeSeriesStore": "backends.protocols",
     "View": "view",
+    "WAREHOUSES": "backends.opening",
     "Warehouse": "backends.protocols",
     "Writer": "writer",
     "answer": "client",
@@ -75,6 +85,7 @@ _HOMES = {
     "restore": "restoring",
     "series_batch": "registry",
     "series_rows": "registry",
+    "shown_url": "backends.http",
 }
 
 
@@ -89,6 +100,8 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "LAKE",
+    "WAREHOUSES",
     "Appended",
     "Contents",
     "FileLock",
@@ -130,4 +143,5 @@ __all__ = [
     "restore",
     "series_batch",
     "series_rows",
+    "shown_url",
 ]

@@ -1,0 +1,1 @@
+"""Copying between the lake and back ends: a plan in pieces, so that a copy goes on where it was cut short."""
