@@ -254,6 +254,8 @@ def test_what_a_power_cut_tore_is_mended(lake: Lake, settings: Settings, torn: s
     delta.checkpoint(lake.path("samples"), every=1)
     lake.commit(APP, 2, step)
     _cut(sorted((lake.path("samples") / "_delta_log").glob(torn))[-1], keep)
+    if torn == "*.json":  # an entry is synced before a manifest names it, so what is torn has none
+        lake.manifests.remove(lake.lake_version)
     again = Lake(settings)
     again.create()
     again.commit(APP, 2, step)

@@ -34,9 +34,9 @@ def list_(options: argparse.Namespace) -> int:
 def show(options: argparse.Namespace) -> int:
     """A letter whole, its pieces one below the other."""
     from workbench.ingest import find_letters
-    from workbench.store import open_view
+    from workbench.store import Follower
 
-    (letter,) = find_letters(open_view(config.load(options.home)), ids=(options.id,), closed=True)
+    (letter,) = find_letters(Follower(config.load(options.home)), ids=(options.id,), closed=True)
     for name in ("id", "door", "source", "where", "reason", "message", "count"):
         print(f"{name:<8} {getattr(letter, name)}")
     print(f"time     {_moment(letter.time_us)}")
@@ -91,11 +91,11 @@ def _named(settings: config.Settings, options: argparse.Namespace) -> list[str]:
 
 def _chosen(settings: config.Settings, options: argparse.Namespace) -> list[Letter]:
     from workbench.ingest import find_letters
-    from workbench.store import open_view
+    from workbench.store import Follower
 
     since_us = parse_time(options.since, time.time_ns() // 1000, where="--since") if options.since else None
     return find_letters(
-        open_view(settings),
+        Follower(settings),
         ids=tuple(getattr(options, "ids", ())),
         reason=options.reason,
         door=options.door,

@@ -1,4 +1,4 @@
-"""`workbench doctor`: look at the home and the system, one line a finding, and say what to do."""
+"""`workbench doctor`: look at the home and the system, one line a finding, say what to do, and do it if asked."""
 
 from __future__ import annotations
 
@@ -7,38 +7,57 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from workbench import config
+from workbench import config, log
 from workbench.config import Settings
-from workbench.errors import WorkbenchError
+from workbench.errors import InputError, WorkbenchError
 from workbench.serve import home
+from workbench.store import Backup, Finding, apply_remedies, examine_home, read_contents
 
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line: `level` is ok, warn or fail; `hint` says what to do."""
-
-    level: str
-    text: str
-    hint: str = ""
 
 
 Check = Callable[[Settings], Iterator[Finding]]
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Run every check; the exit code is 1 if one failed."""
+    """Look at everything and say it; with `--fix` mend what can be mended, once it was shown. 1 if a check failed."""
     settings = config.load(options.home)
-    worst = 0
-    for check in CHECKS:
-        for finding in examine(check, settings):
-            print(f"{MARKS[finding.level]}  {finding.text}" + (f"\n      {finding.hint}" if finding.hint else ""))
-            worst = max(worst, finding.level == "fail")
-    return int(worst)
+    log.configure("cli", level="WARNING", json=False)
+    backup = Backup(options.backup, read_contents(options.backup)) if options.backup else None
+    around = [finding for check in CHECKS for finding in examine(check, settings)]
+    inside = examine_home(settings, deep=options.deep, backup=backup)
+    for finding in (*around, *inside):
+        _show(finding)
+    plan = [finding for finding in inside if finding.remedy is not None]
+    if plan and not options.fix:
+        print(f"\n{len(plan)} of these can be mended: workbench doctor --fix")
+    if plan and options.fix and _agreed(options.yes):
+        for line in apply_remedies(settings, inside, deep=options.deep, backup=backup):
+            print(f"done  {line}")
+        inside = examine_home(settings, deep=options.deep, backup=backup)
+        for finding in inside:
+            if finding.level != "ok":
+                _show(finding)
+    return int(any(finding.level == "fail" for finding in (*around, *inside)))
+
+
+def _show(finding: Finding) -> None:
+    print(f"{MARKS[finding.level]}  {finding.text}")
+    if finding.hint:
+        print(f"      {finding.hint}")
+    if finding.remedy is not None:
+        print(f"      --fix: {finding.remedy.plan}")
+
+
+def _agreed(yes: bool) -> bool:
+    """Whether what was shown is to be done; without a terminal to ask at, only where the flag says so."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise InputError("there is no terminal to ask at", where="doctor --fix", hint="Say --yes after you looked.")
+    return input("\nDo what --fix says above? Nothing is deleted. [y/N] ").strip().lower() in ("y", "yes")
 
 
 def examine(check: Check, settings: Settings) -> Iterator[Finding]:
@@ -94,49 +113,6 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
             yield Finding("ok", f"{name} port {number} is free")
 
 
-def check_store(settings: Settings) -> Iterator[Finding]:
-    """The log reads to its end, and every file that the newest manifest names is there."""
-    if not settings.lake_dir.exists():
-        yield Finding("ok", "log and lake: empty")
-        return
-    from workbench.schema import KINDS
-    from workbench.store import Follower
-
-    view = Follower(settings)
-    yield Finding("ok", f"log: reads to its end, {len(view.registry)} series")
-    missing = [file for kind in KINDS for file in view.files(kind) if not Path(file).exists()]
-    if missing:
-        yield Finding(
-            "fail",
-            f"lake: {len(missing)} files of version {view.lake_version} are missing, first {missing[0]}",
-            "Restore them from a backup; queries that need them fail.",
-        )
-    else:
-        yield Finding("ok", f"lake: version {view.lake_version or '(nothing sealed yet)'}, all files there")
-
-
-def check_state(settings: Settings) -> Iterator[Finding]:
-    """The relational state is whole."""
-    file = settings.state_dir / "state.db"
-    if not file.exists():
-        yield Finding("ok", "state: not there yet")
-        return
-    import sqlite3
-
-    try:
-        connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
-        try:
-            answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        answer = str(error)
-    if answer == "ok":
-        yield Finding("ok", "state: whole")
-    else:
-        yield Finding("fail", f"state: {answer}", f"Stop the workbench and restore {file} from a backup.")
-
-
 def check_disk(settings: Settings) -> Iterator[Finding]:
     """There is room to write."""
     place = settings.home
@@ -167,5 +143,5 @@ def check_system(_: Settings) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    check_system, check_home, check_disk, check_running, check_ports, check_state, check_store,
+    check_system, check_home, check_disk, check_running, check_ports,
 )  # fmt: skip

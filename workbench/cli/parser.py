@@ -9,7 +9,7 @@ from typing import Any
 
 import workbench
 from workbench.cli.jobs_parser import add_jobs, add_publish
-from workbench.cli.quality_parser import add_dead_letters
+from workbench.cli.quality_parser import add_dead_letters, add_doctor
 
 TIME_FLAGS = frozenset({"--time", "--start", "--end", "--since"})
 IMPORTED = ("samples", "events", "usage", "costs")
@@ -69,7 +69,7 @@ def _add_running(commands: Any) -> None:
     _command(commands, "open", "running:open_link", "print a new sign-in link for the running workbench")
     status = _command(commands, "status", "running:status", "say what runs, and where; exit code 3 when nothing does")
     status.add_argument("--json", action="store_true", help="for scripts")
-    _command(commands, "doctor", "doctor:doctor", "check the home and the system, and say what to do about faults")
+    add_doctor(commands, _command)
 
 
 def _add_data(commands: Any) -> None:

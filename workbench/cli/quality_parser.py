@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Command = Callable[[Any, str, str, str], argparse.ArgumentParser]
+
+
+def add_doctor(commands: Any, command: Command) -> None:
+    """`doctor`."""
+    made = command(commands, "doctor", "doctor:doctor", "check the home and the system, and mend what can be mended")
+    made.add_argument("--fix", action="store_true", help="do what is shown, after asking; nothing is deleted")
+    made.add_argument("--yes", action="store_true", help="with --fix: do not ask")
+    made.add_argument("--deep", action="store_true", help="read every page of every data file")
+    made.add_argument("--backup", type=Path, metavar="DIR", help="take whole files from there")
 
 
 def add_dead_letters(commands: Any, command: Command) -> None:

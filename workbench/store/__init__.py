@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.store.batches import decode_batches, encode_batches
     from workbench.store.client import RemoteWriter, answer, attach
     from workbench.store.compaction import compact
+    from workbench.store.doctor import Backup, Finding, apply_remedies, examine_home
     from workbench.store.follow import Follower
     from workbench.store.histograms import (
         Histograms,
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
 # Arrow, numba and deltalake take most of a second to import; who only wants a name does not wait for them.
 _HOMES = {
     "Appended": "writer",
+    "Backup": "doctor",
     "Contents": "backup",
     "FileLock": "lock",
+    "Finding": "doctor",
     "Follower": "follow",
     "HistogramSamples": "histograms",
     "Histograms": "histograms",
@@ -66,6 +69,7 @@ _HOMES = {
     "Warehouse": "backends.protocols",
     "Writer": "writer",
     "answer": "client",
+    "apply_remedies": "doctor",
     "apply_retention": "retention",
     "attach": "client",
     "build_index": "index.build",
@@ -74,6 +78,7 @@ _HOMES = {
     "concatenate_histograms": "histograms",
     "decode_batches": "batches",
     "encode_batches": "batches",
+    "examine_home": "doctor",
     "histograms_from_tables": "histograms",
     "histograms_to_tables": "histograms",
     "no_histograms": "histograms",
@@ -103,8 +108,10 @@ __all__ = [
     "LAKE",
     "WAREHOUSES",
     "Appended",
+    "Backup",
     "Contents",
     "FileLock",
+    "Finding",
     "Follower",
     "HistogramSamples",
     "Histograms",
@@ -124,6 +131,7 @@ __all__ = [
     "Warehouse",
     "Writer",
     "answer",
+    "apply_remedies",
     "apply_retention",
     "attach",
     "back_up",
@@ -132,6 +140,7 @@ __all__ = [
     "concatenate_histograms",
     "decode_batches",
     "encode_batches",
+    "examine_home",
     "histograms_from_tables",
     "histograms_to_tables",
     "no_histograms",

@@ -44,7 +44,7 @@ CHUNK_BYTES = 2**20
 _HOLDER = "backup"
 
 # Of the home: what is copied otherwise, is derived, or belongs to processes that run.
-_LEFT_OUT = frozenset({"lake", "log", "index", "state/cache", "state/logs"})
+_LEFT_OUT = frozenset({"lake", "log", "index", "quarantine", "state/cache", "state/logs"})
 _LEFT_OUT_NAMES = (".lock", ".running", ".tmp", ".partial")
 _STATE = "state/state.db"
 

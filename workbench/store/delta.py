@@ -192,14 +192,18 @@ def clean_log(folder: Path, *, oldest: int) -> int:
     return len(old)
 
 
-def mend(folder: Path) -> list[str]:
+def mend(folder: Path, *, named: int) -> list[str]:
     """Take away what a power cut left torn: a newest entry never reported as done, a checkpoint never synced.
 
-    Returns the names of what was removed. The caller holds the maintenance lock.
+    `named` is the newest version that a manifest names: its entry was synced, so no power cut explains a fault of it,
+    and StoreError is raised. Returns the names of what was removed. The caller holds the maintenance lock.
     """
     log = folder / "_delta_log"
     torn: list[str] = []
     newest = latest_version(folder)
+    if 0 <= newest < named or (0 <= newest == named and not _readable(_entry(folder, newest))):
+        hint = "Nothing was changed. `workbench doctor` shows what can be saved."
+        raise StoreError(f"entry {named} of its log is damaged or missing", where=str(folder), hint=hint)
     if newest >= 0 and not _readable(_entry(folder, newest)):
         torn.append(_entry(folder, newest).name)
     broken = [name for name in _checkpoints(folder) if not _is_parquet(log / name)]

@@ -76,8 +76,9 @@ class Lake:
     def create(self) -> None:
         """Make the tables that are missing and mend what a power cut tore, under the maintenance lock."""
         with maintenance_lock(self.folder):
+            last = self.manifests.newest()
             for kind in KINDS.values():
-                for name in delta.mend(self.path(kind.name)):
+                for name in delta.mend(self.path(kind.name), named=last.tables.get(kind.name, -1) if last else -1):
                     _log.warning("torn file removed", table=kind.name, file=name)
                 delta.create(self.path(kind.name), kind)
         self.refresh()
@@ -141,13 +142,15 @@ class Lake:
         number: int,
         tables: Mapping[str, pa.Table],
         receipts: Mapping[str, Receipt] | None = None,
+        *,
+        as_found: bool = False,
     ) -> str:
         """Commit step `number` of `app` to every table, then write the manifest; all durable on return.
 
         `tables`: kind -> rows of `KINDS[kind].schema` plus `segment` and `row`; kinds left out get an empty commit.
         Idempotent: a table that has the number is left alone, after its row count and checksum were found to agree
-        (LogCorrupt if not). `receipts` are those of `tables`, where the caller has them already. Returns the id of the
-        new manifest.
+        (LogCorrupt if not; `as_found` leaves out that look: rows were lost meanwhile). `receipts` are those of
+        `tables`, where the caller has them already. Returns the id of the new manifest.
         """
         unknown = set(tables) - set(KINDS)
         if unknown:
@@ -155,6 +158,8 @@ class Lake:
         receipts = receipts or self.receipts(tables)
         with maintenance_lock(self.folder):
             for kind in KINDS.values():
+                if as_found and (self._transaction(kind.name, app) or 0) >= number:
+                    continue
                 rows = _as_stored(kind, tables.get(kind.name))
                 self._commit_table(kind, app, number, rows, receipts[kind.name])
             segment = number if app.startswith("log:") else None

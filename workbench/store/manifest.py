@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workbench.errors import LayoutUnknown, VersionGone
+from workbench.errors import LayoutUnknown, StoreError, VersionGone
 from workbench.schema import LAYOUT_VERSION
 from workbench.store.layout import write_durably
 
@@ -90,7 +90,7 @@ class Manifests:
         return self.read(ids[after - 1])
 
     def read(self, name: str) -> Manifest:
-        """One manifest by id. Raises VersionGone, and LayoutUnknown for one that a newer workbench wrote."""
+        """One manifest by id. Raises VersionGone, StoreError, and LayoutUnknown for one of a newer workbench."""
         path = self.folder / f"{name}.json"
         try:
             if "/" in name:
@@ -98,9 +98,16 @@ class Manifests:
             body = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise VersionGone(f"lake version {name!r} is not there", hint=self._kept()) from error
+        except ValueError as error:
+            raise self._damaged(path) from error
+        if not isinstance(body, dict) or "layout" not in body:
+            raise self._damaged(path)
         if body["layout"] != LAYOUT_VERSION:
             raise LayoutUnknown(f"layout {body['layout']} is not {LAYOUT_VERSION}", where=str(path))
-        return Manifest(**body)
+        try:
+            return Manifest(**body)
+        except TypeError as error:
+            raise self._damaged(path) from error
 
     def write(self, tables: Mapping[str, int], *, segment: int, log: str | None, time_us: int) -> Manifest:
         """Write the next manifest durably and return it. The caller holds the maintenance lock."""
@@ -115,6 +122,12 @@ class Manifests:
     def remove(self, name: str) -> None:
         """Let a version go; the files it named are the caller's business."""
         (self.folder / f"{name}.json").unlink(missing_ok=True)
+
+    @staticmethod
+    def _damaged(path: Path) -> StoreError:
+        return StoreError(
+            "the manifest is damaged", where=str(path), hint="`workbench doctor` shows what can be saved."
+        )
 
     def _kept(self) -> str:
         ids = self.ids()

@@ -182,6 +182,7 @@ def _encodings(kind_name: str) -> dict[str, Any]:
         "use_dictionary": [path for path in paths if path not in deltas and path not in floats],
         "column_encoding": {**deltas, **floats},
         "write_statistics": True,
+        "write_page_checksum": True,
     }
 
 

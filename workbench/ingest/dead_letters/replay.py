@@ -25,7 +25,7 @@ from workbench.ingest.pieces import Point, read_point
 from workbench.ingest.points import Rows
 from workbench.ingest.refusals import REASONS
 from workbench.schema import KINDS
-from workbench.store import FileLock, attach, open_view
+from workbench.store import FileLock, attach, Follower
 
 if TYPE_CHECKING:
     from workbench.store import RemoteWriter, Writer
@@ -74,7 +74,7 @@ def replay(
     done, pieces, stay = 0, 0, list[tuple[str, str]]()
     try:
         with attach(settings) as writer:
-            view = open_view(settings)
+            view = Follower(settings)
             letters = find_letters(view, ids=tuple(ids))
             view.close()
             for letter in letters:
