@@ -25,7 +25,7 @@ from workbench.ingest.pieces import Point, read_point
 from workbench.ingest.points import Rows
 from workbench.ingest.refusals import REASONS
 from workbench.schema import KINDS
-from workbench.store import FileLock, attach, Follower
+from workbench.store import FileLock, Follower, attach
 
 if TYPE_CHECKING:
     from workbench.store import RemoteWriter, Writer

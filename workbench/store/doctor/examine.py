@@ -12,7 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench.schema import KINDS
 from workbench.store.doctor.files import Backup, check_files
 from workbench.store.doctor.findings import Finding, Quarantine
-from workbench.store.doctor.home_check import check_clock, check_other_homes, check_quarantine, now_us
+from workbench.store.doctor.home_check import check_clock, check_index, check_other_homes, check_quarantine, now_us
 from workbench.store.doctor.lake_check import check_identity, check_layout_marker, check_manifests, check_orphans
 from workbench.store.doctor.log_check import check_log
 from workbench.store.doctor.state_check import check_state
@@ -62,6 +62,7 @@ def _check_open(settings: Settings, deep: bool, backup: Backup | None) -> Iterat
         yield Finding("ok", f"lake: {files} data files there{', every page right' if deep else ''}")
         yield from check_orphans(lake)
         yield from check_clock(lake, now_us())
+    yield from check_index(settings)
     if settings.log_dir.exists() or lake.log_identity():
         yield from check_log(settings, lake)
     yield from check_quarantine(settings)

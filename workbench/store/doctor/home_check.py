@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.config import Settings, default_home
-from workbench.store.doctor.findings import Finding, moment
+from workbench.errors import StoreError
+from workbench.store.doctor.findings import Finding, Quarantine, Remedy, moment, several
+from workbench.store.index.block import open_block
+from workbench.store.index.catalog import catalog_lock, catalog_path, index_dir, read_catalog, write_catalog
 from workbench.store.lake import Lake
 
 _FUTURE_US = 600 * 1_000_000
@@ -42,6 +45,40 @@ def check_other_homes(settings: Settings) -> Iterator[Finding]:
             "warn", f"two homes: this is {settings.home}; {other} holds a log and a lake too",
             "Commands use --home, else WORKBENCH_HOME, else the default. Look at the other with --home.",
         )  # fmt: skip
+
+
+def check_index(settings: Settings) -> Iterator[Finding]:
+    """The derived index: every chunk file that its catalogue names opens, and no query is slower than it need be."""
+    folder = index_dir(settings)
+    if not folder.exists():
+        return
+    entries = read_catalog(settings)
+    bad = [entry.file for entry in entries if not _opens(folder / entry.file)]
+    lost = catalog_path(settings).exists() and not entries and any(folder.glob("*.chunks"))
+    if not bad and not lost:
+        yield Finding("ok", f"index: {len(entries)} chunk files, every header right")
+        return
+
+    def act(quarantine: Quarantine) -> str:
+        with catalog_lock(settings):
+            for name in [*bad, *([catalog_path(settings).name] if lost else [])]:
+                if (folder / name).exists():
+                    quarantine.take(folder / name, "the index is derived: it is built again")
+            if not lost:
+                write_catalog(settings, [entry for entry in entries if entry.file not in bad])
+        return "what was damaged of the index is gone; the keeper builds it again"
+
+    what = "its catalogue is damaged" if lost else f"damaged or missing: {several(bad)}"
+    hint = "Nothing is lost: queries read the rows instead, and are slower."
+    yield Finding("warn", f"index: {what}", hint, Remedy("let it be built again", act))
+
+
+def _opens(path: Path) -> bool:
+    try:
+        open_block(path)
+    except (StoreError, OSError, ValueError):
+        return False
+    return True
 
 
 def check_quarantine(settings: Settings) -> Iterator[Finding]:
