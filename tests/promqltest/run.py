@@ -72,17 +72,20 @@ def view_of(loads: Iterable[Load]) -> ArrayView:
         for labels, values, _ in load.series:
             samples = found.setdefault(tuple(sorted(labels.items())), {})
             samples.update((place * load.step_us, value) for place, value in enumerate(values) if value is not None)
+    return view_of_series((dict(labels), sorted(samples.items())) for labels, samples in found.items())
+
+
+def view_of_series(series: Iterable[tuple[dict[str, str], Sequence[tuple[int, Value]]]]) -> ArrayView:
+    """A view of series, each with its samples (time in us, value) in the order of time."""
     view = ArrayView()
-    for series, samples in found.items():
-        rest = dict(series)
-        name = rest.pop("__name__", "")
-        times = sorted(samples)
-        floats = [time for time in times if isinstance(samples[time], float)]
+    for labels, samples in series:
+        name = labels.pop("__name__", "")
+        floats = [(time, value) for time, value in samples if isinstance(value, float)]
         if floats:
-            view.metric(name, rest, [time / SECOND for time in floats], [samples[time] for time in floats])
-        native = {time: value.stored() for time in times if isinstance(value := samples[time], Histogram)}
+            view.metric(name, labels, [time / SECOND for time, _ in floats], [value for _, value in floats])
+        native = [(time, value.stored()) for time, value in samples if isinstance(value, Histogram)]
         if native:
-            view.native(name, rest, [time / SECOND for time in native], list(native.values()))
+            view.native(name, labels, [time / SECOND for time, _ in native], [value for _, value in native])
     return view
 
 

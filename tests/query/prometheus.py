@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import struct
@@ -11,17 +12,26 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-Sample = tuple[Mapping[str, str], int, float]
-"""Labels, time in milliseconds, value."""
+from tests.promqltest.histogram import HINTS, Histogram
+
+Sample = tuple[int, float | Histogram]
+"""Time in milliseconds, value."""
+
+FEATURES = "promql-experimental-functions,promql-binop-fill-modifiers,promql-delayed-name-removal"
+
+
+def installed() -> str | None:
+    """The server to compare with: the one that WORKBENCH_PROMETHEUS names, else the system's."""
+    return os.environ.get("WORKBENCH_PROMETHEUS") or shutil.which("prometheus")
 
 
 class Prometheus:
     """Runs `prometheus` on a free port with an empty folder."""
 
-    def __init__(self, folder: Path, config: str = "global: {scrape_interval: 1h}") -> None:
+    def __init__(self, folder: Path, config: str = "global: {scrape_interval: 1h}", binary: str = "") -> None:
         file = folder / "prometheus.yml"
         file.write_text(config)
         with socket.socket() as probe:
@@ -30,12 +40,13 @@ class Prometheus:
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             [
-                shutil.which("prometheus") or "prometheus",
+                binary or installed() or "prometheus",
                 f"--config.file={file}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--web.enable-remote-write-receiver",
                 "--log.level=error",
+                f"--enable-feature={FEATURES}",
             ],
             stdout=subprocess.DEVNULL,
             stderr=(folder / "prometheus.log").open("w"),
@@ -56,11 +67,12 @@ class Prometheus:
         self._process.terminate()
         self._process.wait(30)
 
-    def write(self, samples: Iterable[Sample]) -> None:
+    def write(self, series: Iterable[tuple[Mapping[str, str], Sequence[Sample]]]) -> None:
         """Remote write 1.0, in the order of time."""
-        ordered = sorted(samples, key=lambda sample: sample[1])
+        found = [(time, labels, value) for labels, samples in series for time, value in samples]
+        ordered = sorted(found, key=lambda one: one[0])
         for start in range(0, len(ordered), 2000):
-            body = _snappy(b"".join(_series(*sample) for sample in ordered[start : start + 2000]))
+            body = _snappy(b"".join(_series(*one) for one in ordered[start : start + 2000]))
             headers = {
                 "Content-Type": "application/x-protobuf",
                 "Content-Encoding": "snappy",
@@ -92,12 +104,35 @@ def _field(number: int, body: bytes) -> bytes:
     return _varint(number << 3 | 2) + _varint(len(body)) + body
 
 
-def _series(labels: Mapping[str, str], time_ms: int, value: float) -> bytes:
+def _double(number: int, value: float) -> bytes:
+    return _varint(number << 3 | 1) + struct.pack("<d", value)
+
+
+def _zigzag(number: int) -> int:
+    return number << 1 ^ number >> 63
+
+
+def _series(time_ms: int, labels: Mapping[str, str], value: float | Histogram) -> bytes:
     pairs = b"".join(
         _field(1, _field(1, name.encode()) + _field(2, text.encode())) for name, text in sorted(labels.items())
     )
-    sample = b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(time_ms)
-    return _field(1, pairs + _field(2, sample))
+    if isinstance(value, Histogram):
+        return _field(1, pairs + _field(4, _histogram(value, time_ms)))
+    return _field(1, pairs + _field(2, _double(1, value) + b"\x10" + _varint(time_ms)))
+
+
+def _histogram(value: Histogram, time_ms: int) -> bytes:
+    """`prometheus.Histogram` of remote write, with float counts."""
+    body = _double(2, value.count) + _double(3, value.sum) + b"\x20" + _varint(_zigzag(value.schema))
+    body += _double(5, value.zero_threshold) + _double(7, value.zero_count)
+    for spans, counts, buckets in ((8, 10, value.negative), (11, 13, value.positive)):
+        after = 0
+        for index in sorted(buckets):
+            body += _field(spans, b"\x08" + _varint(_zigzag(index - after)) + b"\x10\x01")
+            after = index + 1
+        body += _field(counts, b"".join(struct.pack("<d", count) for _, count in sorted(buckets.items())))
+    body += b"\x70" + _varint(HINTS.index(value.hint or "unknown")) + b"\x78" + _varint(time_ms)
+    return body + _field(16, b"".join(struct.pack("<d", bound) for bound in value.custom_values))
 
 
 def _snappy(body: bytes) -> bytes:

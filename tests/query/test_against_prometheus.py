@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import random
 import re
-import shutil
 import struct
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.query.arrays import SECOND, ArrayView
 from tests.query.grammar import vectors
-from tests.query.prometheus import Prometheus
+from tests.query.prometheus import Prometheus, installed
 from workbench import schema
 from workbench.errors import QueryError, QuerySyntaxError
 from workbench.query import instant, parse, range_query
@@ -68,7 +67,7 @@ def samples() -> list[tuple[dict[str, str], int, float]]:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    need(shutil.which("prometheus"), "Prometheus is not installed")
+    need(installed(), "Prometheus is not installed")
     view = ArrayView()
     series: dict[tuple, list[tuple[int, float]]] = {}
     for labels, time_ms, value in samples():
@@ -77,7 +76,7 @@ def both(tmp_path_factory):
         rest = dict(labels)
         view.metric(rest.pop("__name__"), rest, [time / 1000 for time, _ in points], [value for _, value in points])
     server = Prometheus(tmp_path_factory.mktemp("prometheus"))
-    server.write(samples())
+    server.write((dict(labels), points) for labels, points in series.items())
     yield view, server
     server.close()
 

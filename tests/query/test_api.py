@@ -95,7 +95,7 @@ def test_query_range(view):
         ("query_range", over("up", "2", "1", "1"), 400, "bad_data", "before start"),
         ("query_range", over("up", "0", "1e6", "1"), 400, "bad_data", "11,000 points"),
         ("query_range", over("up", "0", "1", "5q"), 400, "bad_data", "valid duration"),
-        ("query_range", over("up[5m]", "0", "1", "1"), 422, "execution", "matrix"),
+        ("query_range", over("up[5m]", "0", "1", "1"), 422, "execution", "range vector"),
         ("series", [], 400, "bad_data", "no match[] parameter"),
         ("series", [("match[]", "rate(up[5m])")], 400, "bad_data", "not a series selector"),
         ("labels", [("match[]", "{")], 400, "bad_data", "parse error"),

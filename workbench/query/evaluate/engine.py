@@ -78,7 +78,8 @@ def range_query(
             f"exceeded maximum resolution of {limits.max_steps:,} points per timeseries", hint="Take a longer step."
         )
     if node.type not in (nodes.SCALAR, nodes.VECTOR):
-        raise QueryError(f"invalid expression type {node.type!r} for range query, must be scalar or instant vector")
+        found = nodes.DOCUMENTED_TYPES[node.type]
+        raise QueryError(f'invalid expression type "{found}" for range query, must be Scalar or instant Vector')
     _EVALUATIONS.labels("range").inc()
     times_us = np.arange(start_us, end_us + 1, step_us, dtype=np.int64)
     context = _context(view, times_us, step_us, limits, (start_us, end_us), canceled)

@@ -8,9 +8,8 @@ from workbench.errors import QuerySyntaxError
 from workbench.query.promql import nodes
 from workbench.query.promql.functions import FUNCTIONS
 from workbench.query.promql.lexer import AGGREGATORS, Token
-from workbench.query.promql.nodes import MATRIX, SCALAR, STRING, VECTOR, Matching, Node
+from workbench.query.promql.nodes import DOCUMENTED_TYPES, MATRIX, SCALAR, STRING, VECTOR, Matching, Node
 
-_DOCUMENTED = {VECTOR: "instant vector", MATRIX: "range vector", SCALAR: "scalar", STRING: "string"}
 PARAMETER_TYPES = {
     "topk": SCALAR, "bottomk": SCALAR, "quantile": SCALAR, "limitk": SCALAR, "limit_ratio": SCALAR,
     "count_values": STRING,
@@ -69,7 +68,7 @@ def expect(node: Node, wanted: str, context: str) -> None:
     """The type of a node."""
     if node.type != wanted:
         raise QuerySyntaxError(
-            f"expected type {_DOCUMENTED[wanted]} in {context}, got {_DOCUMENTED[node.type]}",
+            f"expected type {DOCUMENTED_TYPES[wanted]} in {context}, got {DOCUMENTED_TYPES[node.type]}",
             position=node.span[0],
             hint="Give it a range, e.g. [5m]." if (wanted, node.type) == (MATRIX, VECTOR) else "",
         )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from workbench.query.promql.matcher import Matcher
 
 SCALAR, VECTOR, MATRIX, STRING = "scalar", "vector", "matrix", "string"
+DOCUMENTED_TYPES = {VECTOR: "instant vector", MATRIX: "range vector", SCALAR: "scalar", STRING: "string"}
+"""Types as Prometheus' documentation calls them."""
 
 Span = tuple[int, int]
 
