@@ -29,7 +29,7 @@ def _between(times: Array, values: Array, i: int, at: int, counter: bool) -> flo
 
 
 @njit(cache=True, nogil=True)
-def _edges(times: Array, a: int, b: int, start: int, end: int, smoothed: bool) -> tuple[int, int]:
+def edges(times: Array, a: int, b: int, start: int, end: int, smoothed: bool) -> tuple[int, int]:
     """The last sample at or before the start, else the first; the first at or after the end, else the last."""
     last = b - 1
     first = a
@@ -71,7 +71,7 @@ def change(
             start, end = ends[t] - window, ends[t]
             if a == b:
                 continue
-            first, last = _edges(times, a, b, start, end, smoothed)
+            first, last = edges(times, a, b, start, end, smoothed)
             if times[last] <= start or (smoothed and times[first] > end):
                 continue
             left = _left(times, values, first, start, smoothed, counter)
@@ -144,7 +144,7 @@ def with_edges(times: Array, values: Array, offsets: Array, end: int, window: in
     for s in range(n):
         a, b = offsets[s], offsets[s + 1]
         if a < b:
-            first, last = _edges(times, a, b, start, end, smoothed)
+            first, last = edges(times, a, b, start, end, smoothed)
             if times[last] > start:
                 out_times[used], out_values[used] = start, _left(times, values, first, start, smoothed, False)
                 used += 1

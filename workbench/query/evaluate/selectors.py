@@ -77,7 +77,12 @@ def _smoothed(context: Context, selector: Selector) -> Vector:
     loaded = load(context, selector, ends + reach, 2 * reach).without_stale()
     lo, hi = _bounds(context, loaded, ends + reach, 2 * reach)
     values, present = extended.interpolated(loaded.times_us, loaded.values, lo, hi, ends)
-    return Vector(loaded.labels, values, present)
+    floats = Vector(loaded.labels, values, present)
+    if loaded.native is None:
+        return floats
+    from workbench.query.evaluate.native import ranges
+
+    return ranges.smoothed(context, _windows(context, loaded, ends, 0, reach, reach), floats, selector)
 
 
 @dataclass(frozen=True)
@@ -151,10 +156,13 @@ def samples_of(context: Context, node: Range | Subquery) -> tuple[Loaded, np.nda
         return load(context, node.selector, end, width).without_stale(), None
     from workbench.query.evaluate import extended
 
-    smoothed = node.selector.extension == "smoothed"
+    extension = node.selector.extension
+    smoothed = extension == "smoothed"
     reach = context.lookback_us
     after = reach if smoothed else 0
     loaded = load(context, node.selector, end + after, reach + width + after).without_stale()
+    if loaded.native is not None and len(loaded.native.times_us):
+        raise QueryError(f"{extension} modifier is not supported with histograms")
     found = extended.with_edges(loaded.times_us, loaded.values, loaded.offsets, int(end[0]), width, smoothed)
     return Loaded(loaded.labels, *found), None
 

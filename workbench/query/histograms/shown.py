@@ -52,7 +52,7 @@ def buckets_of(held: Histograms, place: int) -> list[tuple[int, float, float, fl
         else:
             rule = _OPEN_LEFT if key > 0 else _OPEN_RIGHT
         found.append((rule, float(low), float(high), count))
-    if held.zero_counts[place]:
+    if held.zero_counts[place] > 0:
         threshold = float(held.zero_thresholds[place])
         found.insert(int(first_positive(keys)), (_CLOSED, -threshold, threshold, float(held.zero_counts[place])))
     return [one for one in found if one[3] != 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class NativeWindows:
     hi: np.ndarray
     native_lo: np.ndarray
     native_hi: np.ndarray
+    extension: str = ""
 
     @property
     def floats(self) -> np.ndarray:
@@ -60,16 +61,31 @@ class NativeWindows:
         return out
 
 
-def call(context: Context, name: str, windows: Windows, floats: Vector, node: Node) -> Vector:
-    """What a function gives, floats and histograms together; `floats` is what it gives for the floats alone."""
+def _both(windows: Windows) -> NativeWindows:
     samples = windows.loaded.native
     assert samples is not None
     assert windows.native_lo is not None
     assert windows.native_hi is not None
-    of = NativeWindows(
+    return NativeWindows(
         windows.loaded, samples, windows.ends_us, windows.width_us, windows.lo, windows.hi, windows.native_lo,
-        windows.native_hi,
+        windows.native_hi, windows.extension,
     )  # fmt: skip
+
+
+def smoothed(context: Context, windows: Windows, floats: Vector, node: Node) -> Vector:
+    """A smoothed instant selector, floats and histograms together; `floats` is what it gives for the floats alone."""
+    from workbench.query.evaluate.native import extended
+
+    of = _both(windows)
+    mixed = (of.floats > 0) & (of.natives > 0)
+    _say_mixed(context, of, mixed, node)
+    grid = extended.smoothed(context, of, (of.natives > 0) & ~mixed, node)
+    return floats.with_values(floats.values, floats.present & ~mixed).with_native(grid)
+
+
+def call(context: Context, name: str, windows: Windows, floats: Vector, node: Node) -> Vector:
+    """What a function gives, floats and histograms together; `floats` is what it gives for the floats alone."""
+    of = _both(windows)
     mixed = (of.floats > 0) & (of.natives > 0)
     if name not in FUNCTIONS:
         seen = mixed & floats.present
@@ -89,11 +105,19 @@ def call(context: Context, name: str, windows: Windows, floats: Vector, node: No
         return _last_two(context, name, of, floats, node)
     if name in ("sum_over_time", "avg_over_time"):
         grid = _total(context, name, of, (of.natives > 0) & ~mixed, node)
+    elif of.extension:
+        from workbench.query.evaluate.native import extended
+
+        grid = extended.increase(context, name, of, (of.natives > 0) & ~mixed, of.extension == "smoothed", node)
     else:
         grid = _increase(context, name, of, (of.natives > 1) & ~mixed, node)
+    _say_mixed(context, of, mixed, node)
+    return floats.with_values(floats.values, floats.present & ~mixed).with_native(grid)
+
+
+def _say_mixed(context: Context, of: NativeWindows, mixed: np.ndarray, node: Node) -> None:
     for metric in _names(of, mixed):
         context.notes.warn(f"encountered a mix of histograms and floats for metric name {quoted(metric)}", node)
-    return floats.with_values(floats.values, floats.present & ~mixed).with_native(grid)
 
 
 def _names(of: NativeWindows, mask: np.ndarray) -> list[str]:
@@ -118,6 +142,11 @@ def for_metric(metric: str) -> str:
 
 
 def _steps(name: str, of: NativeWindows, floats: Vector) -> Vector:
+    if of.extension:
+        from workbench.query.evaluate.native import extended
+
+        lo, native_lo = extended.anchored(of)
+        of = replace(of, lo=lo, native_lo=native_lo)
     values, times = of.loaded.values, of.loaded.times_us
     marked = np.zeros(len(values) + 1, bool)
     before, after = values[:-1], values[1:]
@@ -164,15 +193,14 @@ def _last_two(context: Context, name: str, of: NativeWindows, floats: Vector, no
     both_native = native[1] > newest[0]
     both_floats = newest[1] > native[0]
     mixed = (of.floats + of.natives >= 2) & ~both_native & ~both_floats
-    for metric in _names(of, mixed):
-        context.notes.warn(f"encountered a mix of histograms and floats for metric name {quoted(metric)}", node)
+    _say_mixed(context, of, mixed, node)
     counter = name == "irate"
     last = (of.native_hi - 1)[both_native]
     held = of.samples.histograms
     hints = held.hints
     gauges = np.zeros(both_native.shape, np.int64)
     gauges[both_native] = (hints[last] == GAUGE).astype(np.int64) + (hints[last - 1] == GAUGE)
-    _say_wrong_kind(context, of, both_native, gauges > 0, gauges < 2, counter, node)
+    say_wrong_kind(context, of, both_native, gauges > 0, gauges < 2, counter, node)
     reset = resets.were_reset(held, last - 1, last) if counter else np.zeros(len(last), bool)
     sizes = np.where(reset, 1, 2)
     starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
@@ -184,11 +212,11 @@ def _last_two(context: Context, name: str, of: NativeWindows, floats: Vector, no
     if counter and len(last):
         out = divided(out, (of.samples.times_us[last] - of.samples.times_us[last - 1]) / 1e6)
     out = out._replace(hints=np.full(out.size, GAUGE, np.int8))
-    grid = _without_incompatible(context, of, scattered(out, both_native), bits, "subtraction", node)
+    grid = without_incompatible(context, of, scattered(out, both_native), bits, "subtraction", node)
     return floats.with_values(floats.values, floats.present & both_floats).with_native(grid)
 
 
-def _say_wrong_kind(
+def say_wrong_kind(
     context: Context,
     of: NativeWindows,
     mask: np.ndarray,
@@ -197,13 +225,14 @@ def _say_wrong_kind(
     counter: bool,
     node: Node,
 ) -> None:
+    """Warn where a counter's function meets gauges, or the other way round."""
     wrong = mask & (gauge if counter else no_gauge)
     for metric in _names(of, wrong):
         kind = "counter" if counter else "gauge"
         context.notes.warn(f"this native histogram metric is not a {kind}: {quoted(metric)}", node)
 
 
-def _without_incompatible(
+def without_incompatible(
     context: Context, of: NativeWindows, grid: Grid, bits: np.ndarray, operation: str, node: Node
 ) -> Grid:
     """Without the results of what does not add up, which is told."""
@@ -224,7 +253,7 @@ def _total(context: Context, name: str, of: NativeWindows, mask: np.ndarray, nod
     items = np.repeat(lo - starts[:-1], sizes) + np.arange(starts[-1])
     context.count(len(items))
     out, bits = sums(of.samples.histograms, starts, items, mean=name == "avg_over_time")
-    grid = _without_incompatible(context, of, scattered(out, mask), bits, "aggregation", node)
+    grid = without_incompatible(context, of, scattered(out, mask), bits, "aggregation", node)
     if ((bits & combine.COLLISION) != 0).any():
         context.notes.warn("conflicting counter resets during histogram aggregation", node)
     return grid
@@ -266,8 +295,8 @@ def _increase(context: Context, name: str, of: NativeWindows, mask: np.ndarray, 
     out = out._replace(hints=np.full(out.size, GAUGE, np.int8))
     gauge, no_gauge = np.zeros(mask.shape, bool), np.zeros(mask.shape, bool)
     gauge[mask], no_gauge[mask] = (kinds & spans.GAUGE_SEEN) != 0, (kinds & spans.NOT_GAUGE) != 0
-    _say_wrong_kind(context, of, mask, gauge, no_gauge, counter, node)
-    return _without_incompatible(context, of, scattered(out, mask), bits, "subtraction", node)
+    say_wrong_kind(context, of, mask, gauge, no_gauge, counter, node)
+    return without_incompatible(context, of, scattered(out, mask), bits, "subtraction", node)
 
 
 def _extrapolation(
