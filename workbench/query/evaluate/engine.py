@@ -19,6 +19,7 @@ from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.histograms.grid import Grid
 from workbench.query.index import label_index
 from workbench.query.promql import Node, nodes, parse
+from workbench.query.promql.text import is_text
 from workbench.query.result import Result
 from workbench.query.samples import Loaded
 
@@ -47,8 +48,8 @@ def instant(
     context = _context(view, np.array([time_us], np.int64), 0, limits, (time_us, time_us), canceled)
     _EVALUATIONS.labels("instant").inc()
     bare = _bare(node)
-    if isinstance(bare, nodes.Text):
-        return Result.of_text(bare.value, context.times_us, view.lake_version)
+    if (text := _text(bare)) is not None:
+        return Result.of_text(text, context.times_us, view.lake_version)
     if isinstance(bare, (nodes.Range, nodes.Subquery)):
         return _said(_matrix(*selectors.samples_of(context, bare), view.lake_version), context, expr)
     return _said(_result(_evaluate(context, node), context, "vector"), context, expr)
@@ -123,7 +124,7 @@ def _aggregation(context: Context, node: nodes.Aggregation) -> Vector:
     assert isinstance(vector, Vector)
     parameter: np.ndarray | str | None = None
     if node.parameter is not None:
-        parameter = _text(node.parameter)
+        parameter = _text(node.parameter, "label name")
         if parameter is None:
             parameter = _evaluate(context, node.parameter).values
     return aggregate.aggregate(context, node, vector, parameter)
@@ -153,9 +154,14 @@ def _bare(node: Node) -> Node:
     return node
 
 
-def _text(node: Node) -> str | None:
+def _text(node: Node, what: str = "string") -> str | None:
+    """The text of a string literal, None for another node. Raises QueryError where its bytes make no text."""
     bare = _bare(node)
-    return bare.value if isinstance(bare, nodes.Text) else None
+    if not isinstance(bare, nodes.Text):
+        return None
+    if not is_text(bare.value):
+        raise QueryError(f"invalid {what} {bare}")
+    return bare.value
 
 
 def _negated(value: Scalar | Vector, operator: str) -> Scalar | Vector:

@@ -116,7 +116,7 @@ class _Parser:
         if token.kind in ("number", "duration"):
             return nodes.Number(self.durations.seconds(token), (token.start, token.end))
         if token.kind == "string":
-            return nodes.Text(text.unquote(token.text, token.start), (token.start, token.end))
+            return nodes.Text(text.unquote(token.text, token.start, any_bytes=True), (token.start, token.end))
         after = self.tokens.peek.kind
         if token.kind in AGGREGATORS and after in ("(", "by", "without"):
             return self.aggregation(token)

@@ -24,6 +24,7 @@ MAX_DURATION_US = 2**63 // 1_000
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+_LONE_BYTE = re.compile("[\udc80-\udcff]")
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"', "'": "'"}
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)", re.DOTALL)
 
@@ -148,13 +149,15 @@ def parse_number(text: str, position: int = 0) -> float:
 def quote(text: str) -> str:
     """A string literal in double quotes."""
     body = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    body = _LONE_BYTE.sub(lambda match: rf"\x{ord(match.group()) - 0xDC00:02x}", body)
     return f'"{body}"'
 
 
-def unquote(literal: str, position: int = 0) -> str:
+def unquote(literal: str, position: int = 0, *, any_bytes: bool = False) -> str:
     r"""The text of a string literal in any of the three quotes. Raises QuerySyntaxError.
 
-    `\x` and octal escapes name bytes, as in Go; together they must make UTF-8.
+    `\x` and octal escapes name bytes, as in Go; together they must make UTF-8. With `any_bytes` what does not is kept,
+    as `is_text` tells.
     """
     body = literal[1:-1]
     if literal[0] == "`" or "\\" not in body:
@@ -182,9 +185,14 @@ def unquote(literal: str, position: int = 0) -> str:
         last = match.end()
     pieces.append(body[last:].encode("utf-8", "surrogatepass"))
     try:
-        return b"".join(pieces).decode()
+        return b"".join(pieces).decode(errors="surrogateescape" if any_bytes else "strict")
     except UnicodeDecodeError:
         raise QuerySyntaxError("the string is not valid UTF-8", position=position) from None
+
+
+def is_text(value: str) -> bool:
+    """Whether all bytes of an unquoted string make UTF-8."""
+    return not _LONE_BYTE.search(value)
 
 
 def label_name(name: str, *, colons: bool = False) -> str:
