@@ -151,7 +151,7 @@ class _Call:
             found = range_query(
                 self.view, asked.expression(), start_us, end_us, step_us, limits=limits, canceled=self.canceled
             )
-        data, warnings = found.to_prometheus(), list(found.warnings)
+        data, warnings = found.to_prometheus(encoded=True), list(found.warnings)
         if data["resultType"] in ("vector", "matrix"):
             data["result"], truncated = asked.cut(data["result"])
             warnings += truncated
