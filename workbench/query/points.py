@@ -50,14 +50,14 @@ def _tokens(digits: Array, starts: Array, ends: Array) -> Array:
     number, start = 0, 1
     for at in range(1, len(digits)):
         byte = digits[at]
-        if byte == 44 or byte == 93:  # , ]
+        if byte in (44, 93):  # , ]
             end = at
             if at - start > 2 and digits[at - 1] == 48 and digits[at - 2] == 46:  # .0
                 end = at - 2
             starts[number], ends[number] = start, end
             number += 1
             start = at + 1
-        elif byte == 101 or byte == 110:  # e n
+        elif byte in (101, 110):  # e n
             odd[number] = True
     return np.flatnonzero(odd)
 

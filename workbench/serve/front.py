@@ -53,6 +53,7 @@ from workbench.serve.pages.status_api import status_routes
 from workbench.serve.pages.windows_api import windows_routes
 from workbench.serve.process import Child, child_main
 from workbench.serve.running import local_http
+from workbench.serve.running.allocator import keep_freed_memory
 from workbench.serve.running.hub_socket import EXPOSITION
 from workbench.serve.running.hub_watch import watch_hub
 from workbench.serve.running.listen import Listener, listen, stop_on_signals
@@ -69,6 +70,7 @@ logger = log.get(__name__)
 def main() -> None:
     """Serve until SIGTERM."""
     child = child_main("front")
+    keep_freed_memory()
     asyncio.run(_run(child))
 
 

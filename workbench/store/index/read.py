@@ -73,10 +73,11 @@ class IndexedLake:
             for i, (start, end, block) in enumerate(stretches)
             if block is not None and len(block.ids)
         }
+        snapshot = self._lake.snapshot("samples", version)
         rows = {
             i: gather(self._rows(ids, start, end, version), ids, start, end)
             for i, (start, end, block) in enumerate(stretches)
-            if block is None
+            if block is None and snapshot.overlapping(ids, start, end)
         }
         counts = np.zeros((len(stretches), len(ids)), np.int64)
         for i, part in chunks.items():
