@@ -89,6 +89,11 @@ class Kind:
     retention_days: int | None
 
     @property
+    def by_series(self) -> bool:
+        """Whether files are sorted by series, then time; all others but `series` itself are by time."""
+        return bool(self.time) and "series" in self.key
+
+    @property
     def schema(self) -> pa.Schema:
         """Arrow schema of what rooms hand to each other: without `segment`, `row` and the partition column."""
         return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
@@ -280,3 +285,41 @@ KINDS: dict[str, Kind] = {
     )
 }  # fmt: skip
 """All kinds of tables, by name. The lake has one table for each."""
+
+ROLLUP_US = {"rollup_1m": 60_000_000, "rollup_1h": 3_600_000_000, "rollup_1d": 86_400_000_000}
+"""Width of the buckets of each roll-up, in microseconds, the finest first."""
+
+SKETCH_ERROR = 0.01
+"""Relative error of a value that a roll-up's sketch answers with."""
+
+_ROLLUP_COLUMNS = (
+    Column("series", pa.int64(), "id in `series`", nullable=False),
+    Column("time", TIME, "end of the bucket, included; its start is not", nullable=False),
+    Column("count", pa.int64(), "float samples, NaN included, staleness markers not", nullable=False),
+    Column("sum", pa.float64(), "sum of the samples"),
+    Column("min", pa.float64(), "lowest sample; NaN only where there is nothing else"),
+    Column("max", pa.float64(), "highest sample; NaN only where there is nothing else"),
+    Column("first_time", TIME, "when the first sample was measured"),
+    Column("first", pa.float64(), "the first sample"),
+    Column("last_time", TIME, "when the last sample was measured"),
+    Column("last", pa.float64(), "the last sample"),
+    Column("lost_to_resets", pa.float64(), "sum of the samples before each fall; increase = last - first + this"),
+    Column("resets", pa.int64(), "how often a sample was lower than the one before it in the bucket"),
+    Column("changes", pa.int64(), "how often a sample was not the one before it in the bucket"),
+    Column("stale_time", TIME, "time of the staleness marker that ended the series after the last sample"),
+    Column("sketch_codes", pa.list_(pa.int32()), "bins of the quantile sketch, ascending"),
+    Column("sketch_counts", pa.list_(pa.int64()), "samples in each bin; NaN is in none"),
+)
+
+ROLLUPS: dict[str, Kind] = {
+    name: Kind(name, meaning, _ROLLUP_COLUMNS, ("series", "time"), "time", "platform", "internal", days)
+    for name, meaning, days in (
+        ("rollup_1m", "Samples by minute: a row for each series and minute that has any.", 90),
+        ("rollup_1h", "Samples by hour.", 730),
+        ("rollup_1d", "Samples by day (UTC).", None),
+    )
+}
+"""Tables that the keeper derives from `samples`: nobody writes to them, so no seal has to touch them."""
+
+TABLES = KINDS | ROLLUPS
+"""All tables of the lake."""

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.schema import KINDS
+from workbench.store import RolledUp
 from workbench.store.histograms import HistogramSamples, from_rows
 from workbench.store.registry import Identity, Series, SeriesRegistry
 
@@ -78,6 +79,10 @@ class ArrayView:
     @property
     def latest_us(self) -> int:
         return max((int(times[-1]) for times, _ in self._data.values() if len(times)), default=0)
+
+    def rolled(self) -> RolledUp:
+        """No roll-ups."""
+        return RolledUp(0, {})
 
     def days(self, kind: str, *, version: str | None = None) -> list[int]:
         """None: it is read in one piece."""

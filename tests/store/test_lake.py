@@ -214,7 +214,7 @@ def commit(*args, **options):
     return original(*args, **options)
 
 delta.commit = commit
-Lake._publish = lambda *_: os._exit(9)
+Lake.publish = lambda *_, **__: os._exit(9)
 lake = Lake(config.load(Path(sys.argv[1]), environ={}))
 lake.commit(APP, 2, {"samples": samples(2, [7, 7], [NOON_US, NOON_US + 1], [1.5, 2.5])})
 """

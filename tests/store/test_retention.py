@@ -14,7 +14,17 @@ import sqlalchemy as sa
 from store.conftest import sample_batch
 
 from workbench.errors import VersionGone
-from workbench.store import Identity, Lake, apply_retention, compact, delta, open_view, open_writer, state
+from workbench.store import (
+    Identity,
+    Lake,
+    apply_retention,
+    compact,
+    delta,
+    open_view,
+    open_writer,
+    state,
+    update_rollups,
+)
 
 DAY_US = 24 * 3600 * 1_000_000
 NOW_US = time.time_ns() // 1000
@@ -88,6 +98,7 @@ def test_over_the_cap_no_more_goes_than_has_to_however_long_old_files_stay(setti
             values = np.random.default_rng(age).normal(size=5000)
             writer.load("history", age, {"samples": sample_batch([series] * 5000, times.tolist(), values.tolist())})
     lake, engine = Lake(settings), state.engine(settings)
+    update_rollups(lake, NOW_US, every_us=0)
     used = apply_retention(lake, settings, NOW_US, engine=engine, dry_run=True).used_bytes
     tight = replace(settings, lake=replace(settings.lake, cap_bytes=used - 1000))
     for hour in range(12):

@@ -11,6 +11,7 @@ anywhere, so a notebook gives the same figures inside a sandbox and outside.
     GET  /table?version=&kind=&columns=&start=&end=           -> Arrow stream
     POST /samples?version=&start=&end=    int64 series ids    -> two Arrow streams: offsets; times and values
     POST /histograms?version=&start=&end=                     -> four Arrow streams: of series, samples, buckets, bounds
+    POST /rollups?version=&kind=&start=&end=&columns=   ids   -> Arrow stream
     POST /seal                                                -> JSON: lake_version
 
 Times are microseconds since 1970 UTC. An error is the JSON of all doors. PromQL's API is there too, below `/api/v1/`.
@@ -31,7 +32,15 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.errors import Forbidden, StoreError, raised_again
-from workbench.store import HistogramSamples, Samples, SeriesRegistry, View, histograms_from_tables, series_rows
+from workbench.store import (
+    HistogramSamples,
+    RolledUp,
+    Samples,
+    SeriesRegistry,
+    View,
+    histograms_from_tables,
+    series_rows,
+)
 
 TIMEOUT_SECONDS = 120.0
 
@@ -105,6 +114,17 @@ class BrokerView(View):
         body = wanted.tobytes()
         with self._ask("POST", "/histograms", body, version=version, start=start_us, end=end_us) as reply:
             return histograms_from_tables(wanted, [_whole(reply) for _ in range(4)])
+
+    def rolled(self) -> RolledUp:
+        """How far roll-ups can stand for samples, as of the last `refresh`."""
+        return RolledUp(int(self._state["exact_us"]), dict(self._state["let_go_us"]))
+
+    def rollups(self, name: str, ids: np.ndarray, start_us: int, end_us: int, columns: Sequence[str]) -> pa.Table:
+        """As any view: buckets of series that end from start to end."""
+        wanted = np.unique(np.asarray(ids, np.int64))
+        asked = {"kind": name, "start": start_us, "end": end_us, "columns": list(columns)}
+        with self._ask("POST", "/rollups", wanted.tobytes(), **asked) as reply:
+            return _whole(reply)
 
     def table(
         self,

@@ -21,7 +21,7 @@ from workbench.query.names import prometheus_labels
 from workbench.query.promql import Matcher
 from workbench.query.row_fields import deciding_columns, rows_shown
 from workbench.schema import KINDS
-from workbench.store import HistogramSamples, Samples, SeriesRegistry, View
+from workbench.store import HistogramSamples, RolledUp, Samples, SeriesRegistry, View
 
 _EVER_US = 2**62
 
@@ -108,6 +108,15 @@ class LimitedView(View):
         counts = np.zeros(len(wanted), np.int64)
         counts[np.searchsorted(wanted, found.ids)] = np.diff(found.offsets)
         return replace(found, ids=wanted, offsets=np.concatenate(([0], np.cumsum(counts))))
+
+    def rolled(self) -> RolledUp:
+        """How far roll-ups stand for samples: nobody's row."""
+        return self._view.rolled()
+
+    def rollups(self, name: str, ids: np.ndarray, start_us: int, end_us: int, columns: Sequence[str]) -> pa.Table:
+        """As the view behind; a hidden series has none."""
+        wanted = np.unique(np.asarray(ids, np.int64))
+        return self._view.rollups(name, wanted[np.isin(wanted, self._shown_ids())], start_us, end_us, columns)
 
     def table(
         self,

@@ -12,6 +12,7 @@ from workbench import schema
 from workbench.errors import QueryLimit
 from workbench.query.index import Row
 from workbench.query.names import Labels
+from workbench.query.rollups import Levels, filled
 
 if TYPE_CHECKING:
     from workbench.store import HistogramSamples, Samples, View
@@ -50,6 +51,9 @@ class Loaded:
     """Samples of n series: series s has times_us[offsets[s]:offsets[s+1]], ascending, and values likewise.
 
     `native` holds the native histograms of the same n series; None where none has any.
+
+    Where samples have gone for their age, the last of each bucket of a roll-up stands for them: until
+    `coarse_until_us`, of the series whose `reach_us` (int64[n], width of the bucket) is not 0.
     """
 
     labels: Sequence[Labels]
@@ -57,6 +61,8 @@ class Loaded:
     times_us: np.ndarray
     values: np.ndarray
     native: HistogramSamples | None = None
+    reach_us: np.ndarray | None = None
+    coarse_until_us: int = 0
 
     def without_stale(self) -> Loaded:
         """Without staleness markers, as range vectors see a series."""
@@ -65,7 +71,13 @@ class Loaded:
         if not stale.any():
             return replace(self, native=native)
         kept = np.concatenate(([0], np.cumsum(~stale)))
-        return Loaded(self.labels, kept[self.offsets], self.times_us[~stale], self.values[~stale], native)
+        return replace(
+            self,
+            offsets=kept[self.offsets],
+            times_us=self.times_us[~stale],
+            values=self.values[~stale],
+            native=native,
+        )
 
 
 def is_stale(values: np.ndarray) -> np.ndarray:
@@ -92,33 +104,44 @@ def _read_floats(view: View, rows: Sequence[Row], start_us: int, end_us: int, bu
         return Loaded([], np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0))
     if all(row.kind == "float" and len(row.ids) == 1 for row in rows):
         ordered = sorted(rows, key=lambda row: row.ids[0])
-        ids = np.array([row.ids[0] for row in ordered], np.int64)
-        offsets, times, values = _fetch(view, ids, start_us, end_us, budget)
-        return Loaded([row.labels for row in ordered], offsets, times, values)
-    return _merged(view, rows, start_us, end_us, budget)
+        found, reach_us = _fetch(view, np.array([row.ids[0] for row in ordered], np.int64), start_us, end_us, budget)
+        loaded = Loaded([row.labels for row in ordered], found.offsets, found.times_us, found.values, reach_us=reach_us)
+    else:
+        loaded = _merged(view, rows, start_us, end_us, budget)
+    return loaded if loaded.reach_us is None else replace(loaded, coarse_until_us=Levels.of(view.rolled()).gone_us)
 
 
 def _fetch(
     view: View, ids: np.ndarray, start_us: int, end_us: int, budget: Budget
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Offsets, times and values of series; in several steps where one could exceed the budget by far."""
+) -> tuple[Samples, np.ndarray | None]:
+    """Samples of series, in several steps where one could exceed the budget by far, and how far they reach back."""
+    from workbench.store import Samples
+
     # At one sample a second, the densest that is usual, this many series fit. What was read tells how dense they are.
     seconds = max((end_us - start_us) // 1_000_000, 1)
     size = max(budget.left // seconds, 1)
     parts: list[Samples] = []
+    reaches: list[np.ndarray | None] = []
     at = 0
     while at < len(ids) or not parts:
-        part = view.samples(ids[at : at + size], start_us, end_us)
+        part, reach_us = filled(view, view.samples(ids[at : at + size], start_us, end_us), start_us, end_us)
         parts.append(part)
+        reaches.append(reach_us)
         at += size
         budget.spend(len(part.times_us))
         # Half of what is left, should the rest be as dense.
         size = max(int(budget.left * size / max(2 * len(part.times_us), 1)), 1)
     if len(parts) == 1:
-        return parts[0].offsets, parts[0].times_us, parts[0].values
+        return parts[0], reaches[0]
     counts = np.concatenate([np.diff(part.offsets) for part in parts])
     offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    return offsets, np.concatenate([p.times_us for p in parts]), np.concatenate([p.values for p in parts])
+    whole = Samples(
+        ids, offsets, np.concatenate([p.times_us for p in parts]), np.concatenate([p.values for p in parts])
+    )
+    if all(reach is None for reach in reaches):
+        return whole, None
+    spelled = [np.zeros(len(p), np.int64) if r is None else r for p, r in zip(parts, reaches, strict=True)]
+    return whole, np.concatenate(spelled)
 
 
 def _merged(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget: Budget) -> Loaded:
@@ -126,13 +149,13 @@ def _merged(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget:
     sizes = [len(row.ids) for row in rows]
     ids = np.concatenate([np.sort(np.array(row.ids, np.int64)) for row in rows])
     distinct, place = np.unique(ids, return_inverse=True)
-    found_offsets, found_times, found_values = _fetch(view, distinct, start_us, end_us, budget)
-    counts = np.diff(found_offsets)[place]
+    found, reach_us = _fetch(view, distinct, start_us, end_us, budget)
+    counts = np.diff(found.offsets)[place]
     # Where each sample of each id of each row was found, and which row it belongs to.
     before = np.cumsum(counts) - counts
-    index = np.repeat(found_offsets[:-1][place] - before, counts) + np.arange(counts.sum())
+    index = np.repeat(found.offsets[:-1][place] - before, counts) + np.arange(counts.sum())
     owner = np.repeat(np.repeat(np.arange(len(rows)), sizes), counts)
-    times, values = found_times[index], found_values[index]
+    times, values = found.times_us[index], found.values[index]
     info = np.array([row.kind == "info" for row in rows])[owner]
     kept = ~(info & is_stale(values))
     owner, times, values = owner[kept], times[kept], np.where(info, 1.0, values)[kept]
@@ -140,4 +163,6 @@ def _merged(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget:
     owner, times, values = owner[order], times[order], values[order]
     last = np.append((times[1:] != times[:-1]) | (owner[1:] != owner[:-1]), True)[: len(times)]
     offsets = np.concatenate(([0], np.cumsum(np.bincount(owner[last], minlength=len(rows))))).astype(np.int64)
-    return Loaded([row.labels for row in rows], offsets, times[last], values[last])
+    if reach_us is not None:
+        reach_us = np.maximum.reduceat(reach_us[place], np.cumsum([0, *sizes[:-1]]))
+    return Loaded([row.labels for row in rows], offsets, times[last], values[last], reach_us=reach_us)

@@ -29,7 +29,7 @@ from workbench import log
 from workbench.config import Settings, ensure_private_dir
 from workbench.errors import Busy, InputError, QueryLimit, TooLarge, WorkbenchError
 from workbench.query import prometheus_response
-from workbench.schema import KINDS
+from workbench.schema import KINDS, ROLLUPS
 from workbench.store import RemoteWriter, SeriesRegistry, View, histograms_to_tables, series_batch
 
 SOCKET = "broker.sock"
@@ -113,6 +113,7 @@ class _Answers:
             ("GET", "/table"): self._table,
             ("POST", "/samples"): self._samples,
             ("POST", "/histograms"): self._histograms,
+            ("POST", "/rollups"): self._rollups,
             ("POST", "/seal"): self._seal,
         }
         if path.startswith("/api/v1/"):
@@ -138,13 +139,15 @@ class _Answers:
 
     def _state(self, query: dict[str, str], body: bytes) -> Iterator[bytes]:
         view = self._view(query)
-        registry = view.registry
+        registry, rolled = view.registry, view.rolled()
         state = {
             "lake_version": view.lake_version,
             "latest_us": view.latest_us,
             "time_us": view.version_time_us,
             "book": self._books.setdefault(registry, uuid.uuid4().hex),
             "generation": registry.generation,
+            "exact_us": rolled.exact_us,
+            "let_go_us": dict(rolled.let_go_us),
         }
         yield json.dumps(state).encode()
 
@@ -189,6 +192,13 @@ class _Answers:
         limit = self._settings.query.max_samples
         if samples > limit:
             raise QueryLimit(f"these are more than {limit:,} samples", hint="Ask for fewer series or a shorter time.")
+
+    def _rollups(self, query: dict[str, str], body: bytes) -> Iterator[bytes]:
+        start_us, end_us, name = _number(query, "start"), _number(query, "end"), query.get("kind", "")
+        if name not in ROLLUPS or start_us is None or end_us is None or len(body) % 8:
+            raise InputError("needs a roll-up, start, end and int64 series ids", where="query")
+        columns = query.get("columns", "").split(",")
+        yield from _stream([self._view(query).rollups(name, np.frombuffer(body, np.int64), start_us, end_us, columns)])
 
     def _seal(self, query: dict[str, str], body: bytes) -> Iterator[bytes]:
         with self._sealing:

@@ -1,4 +1,4 @@
-"""The keeper: compaction and retention beside the hub, never in its way."""
+"""The keeper: compaction, roll-ups and retention beside the hub, never in its way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench import log
 from workbench.alert import cap_step, channel_id, commit_changes, load_alerts
 from workbench.errors import WorkbenchError
 from workbench.serve.process import child_main
-from workbench.store import Lake, apply_retention, build_index, compact, state
+from workbench.store import Lake, apply_retention, build_index, compact, state, update_rollups
 
 RETAIN_EVERY_SECONDS = 3600
 # After a large import, compaction must not wait for the whole of its index.
@@ -41,6 +41,7 @@ def main() -> None:
                 continue
             compact(lake, now_us)
             build_index(lake, now_us, stop=_after(BUILD_SECONDS, stop))
+            update_rollups(lake, now_us)
             if time.monotonic() >= retain_at:
                 retain_at = time.monotonic() + RETAIN_EVERY_SECONDS
                 # A look first: who is to be warned is warned before anything is shortened.

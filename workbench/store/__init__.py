@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from workbench.store.registry import Identity, Series, SeriesRegistry, series_batch, series_rows
     from workbench.store.restoring import read_contents, restore
     from workbench.store.retention import Retained, apply_retention
+    from workbench.store.rollups.fold import fold
+    from workbench.store.rollups.update import update_rollups
     from workbench.store.samples import Samples
-    from workbench.store.view import View
+    from workbench.store.view import RolledUp, View
     from workbench.store.wal import Position
     from workbench.store.writer import Appended, Writer, open_writer
 
@@ -60,6 +62,7 @@ _HOMES = {
     "Reader": "backends.opening",
     "RemoteWriter": "client",
     "Retained": "retention",
+    "RolledUp": "view",
     "Samples": "samples",
     "Series": "registry",
     "SeriesRegistry": "registry",
@@ -82,6 +85,7 @@ _HOMES = {
     "histograms_from_tables": "histograms",
     "histograms_to_tables": "histograms",
     "no_histograms": "histograms",
+    "fold": "rollups.fold",
     "open_timeseries": "backends.opening",
     "open_view": "backends.opening",
     "open_warehouse": "backends.opening",
@@ -91,6 +95,7 @@ _HOMES = {
     "series_batch": "registry",
     "series_rows": "registry",
     "shown_url": "backends.http",
+    "update_rollups": "rollups.update",
 }
 
 
@@ -123,6 +128,7 @@ __all__ = [
     "Reader",
     "RemoteWriter",
     "Retained",
+    "RolledUp",
     "Samples",
     "Series",
     "SeriesRegistry",
@@ -141,6 +147,7 @@ __all__ = [
     "decode_batches",
     "encode_batches",
     "examine_home",
+    "fold",
     "histograms_from_tables",
     "histograms_to_tables",
     "no_histograms",
@@ -153,4 +160,5 @@ __all__ = [
     "series_batch",
     "series_rows",
     "shown_url",
+    "update_rollups",
 ]

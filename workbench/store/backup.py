@@ -30,7 +30,7 @@ import sqlalchemy as sa
 import workbench
 from workbench.config import Settings, ensure_private_dir
 from workbench.errors import InputError
-from workbench.schema import KINDS, LAYOUT_VERSION
+from workbench.schema import LAYOUT_VERSION
 from workbench.store import state
 from workbench.store.client import attach
 from workbench.store.held import held_files
@@ -105,8 +105,8 @@ def _copy(settings: Settings, engine: sa.Engine, draft: Path, progress: Progress
                 raise InputError("nothing was sealed", where=str(lake.folder))
             _pin(engine, newest.id)
             kept = [*_pinned(lake, engine, newest.id), newest]
-            wanted = [lake.path(kind) / name for kind in KINDS for name in sorted(held_files(lake, kind, kept))]
-            for kind in KINDS:
+            wanted = [lake.path(kind) / name for kind in newest.tables for name in sorted(held_files(lake, kind, kept))]
+            for kind in newest.tables:
                 for path in _log_files(lake.path(kind), newest.tables[kind]):
                     copied.take(path)
         wanted += [lake.manifests.folder / f"{manifest.id}.json" for manifest in kept]

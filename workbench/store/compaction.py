@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from workbench import log
 from workbench.config import Settings
-from workbench.schema import KINDS, Kind
+from workbench.schema import TABLES, Kind
 from workbench.store import delta, parquet
 from workbench.store.index.catalog import rows_moved
 from workbench.store.lake import Lake
@@ -61,7 +61,7 @@ def compact(lake: Lake, now_us: int, *, everything: bool = False) -> list[str]:
     done: list[str] = []
     if not lake.settle():
         return done
-    for kind in KINDS.values():
+    for kind in TABLES.values():
         for job in plan(kind, lake.newest_files(kind.name), now_us, lake.settings, everything=everything):
             made = merge(lake.path(kind.name), kind, job)
             if not lake.replace(kind.name, add=made, remove=job.files):
@@ -159,7 +159,7 @@ def _bounded(kind: Kind, files: Sequence[DataFile]) -> Iterator[Merge]:
     """Samples are merged in slices of series, any number of files; other kinds in memory, so many bytes at once."""
     # The series table has no days: what is merged there counts as fresh again, or it would never be merged with more.
     prefix = "day" if kind.time else "block"
-    if kind.name == "samples" or not kind.time:
+    if kind.by_series or not kind.time:
         yield Merge(tuple(files), prefix)
         return
     batch: list[DataFile] = []
@@ -174,7 +174,7 @@ def _bounded(kind: Kind, files: Sequence[DataFile]) -> Iterator[Merge]:
 def _pieces(folder: Path, kind: Kind, files: Sequence[DataFile], slice_rows: int) -> Iterator[pa.Table]:
     """The rows of the files in pieces that follow each other in the order of the files; a key lies in one piece."""
     paths = [str(folder / file.path) for file in files]
-    if kind.name != "samples":
+    if not kind.by_series:
         names = parquet.file_schema(kind).names
         yield pa.concat_tables([parquet.read_rows(path, kind, names) for path in paths])
         return

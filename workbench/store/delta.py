@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def commit(
         AddAction(f.path, f.size_bytes, f.partition_values, f.modified_ms, changes, f.statistics(kind)) for f in add
     ]
     actions += [RemoveAction(f.path, changes, now_ms, f.size_bytes, f.partition_values) for f in remove]
-    metadata = {"workbench": "seal" if transaction else "retention" if erase else "compaction"}
+    metadata = {"workbench": "seal" if transaction else "change" if erase else "compaction"}
     if receipt is not None:
         metadata |= {"rows": str(receipt.rows), "checksum": receipt.checksum}
     table.create_write_transaction(
@@ -136,6 +137,36 @@ def receipt(folder: Path, app: str, number: int) -> Receipt | None:
             info = by_name["commitInfo"]
             return Receipt(int(info["rows"]), info["checksum"])
     return None
+
+
+def sealed_since(folder: Path, kind: Kind, version: int) -> list[DataFile] | None:
+    """The files that numbered steps added after a version, merged since or not; None where the log tells no more."""
+    found: list[DataFile] = []
+    seen = 0
+    for _, actions in entries(folder, above=version):
+        seen += 1
+        if any("txn" in action for action in actions):
+            found += [_data_file(action["add"], kind) for action in actions if "add" in action]
+    return found if seen == latest_version(folder) - version else None
+
+
+def _data_file(add: Mapping[str, Any], kind: Kind) -> DataFile:
+    """A file as the action that added it tells."""
+    told = json.loads(add["stats"])
+    low, high = told["minValues"], told["maxValues"]
+    return DataFile(
+        path=add["path"],
+        day=add["partitionValues"].get("day"),
+        rows=told["numRecords"],
+        size_bytes=add["size"],
+        series=(low["series"], high["series"]) if "series" in low else None,
+        time_us=(_us(low[kind.time]), _us(high[kind.time])) if kind.time in low else None,
+        modified_ms=add["modificationTime"],
+    )
+
+
+def _us(text: str) -> int:
+    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def data_files(table: DeltaTable, kind: Kind) -> list[DataFile]:

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +18,20 @@ import pyarrow as pa
 from workbench import log
 from workbench.config import Settings
 from workbench.errors import LayoutUnknown, LogCorrupt, StoreError, VersionGone
-from workbench.schema import KINDS, LAYOUT_VERSION, Kind
+from workbench.schema import KINDS, LAYOUT_VERSION, TABLES, Kind
 from workbench.store import delta, parquet
 from workbench.store.delta import Receipt
 from workbench.store.layout import write_durably
-from workbench.store.manifest import Manifest, Manifests, maintenance_lock
+from workbench.store.manifest import Manifest, Manifests, Rolled, maintenance_lock
 from workbench.store.parquet import DataFile
-from workbench.store.rows import DAY_US, checksum, day_start_us, sort_rows, split_days
+from workbench.store.rows import DAY_US, checksum, day_start_us, deduplicate, microseconds, sort_rows, split_days
+from workbench.store.snapshot import Snapshot, snapshot_of
 
 _log = log.get(__name__)
 
 # Two cores decode Parquet twice as fast; more threads would only take them from the doors.
 _READERS = 2
 _SNAPSHOTS = 64
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The files of one table at one version, and their bounds as arrays for pruning (times in microseconds)."""
-
-    files: tuple[DataFile, ...]
-    series: np.ndarray
-    times: np.ndarray
-
-    def overlapping(self, ids: np.ndarray | None, start_us: int | None, end_us: int | None) -> list[DataFile]:
-        """Files that can hold a row of these series in this time."""
-        keep = np.ones(len(self.files), bool)
-        if ids is not None:
-            keep &= parquet.holds_any(self.series[:, 0], self.series[:, 1], ids)
-        if start_us is not None:
-            keep &= self.times[:, 1] >= start_us
-        if end_us is not None:
-            keep &= self.times[:, 0] <= end_us
-        return [self.files[i] for i in np.flatnonzero(keep)]
 
 
 class Lake:
@@ -77,7 +58,7 @@ class Lake:
         """Make the tables that are missing and mend what a power cut tore, under the maintenance lock."""
         with maintenance_lock(self.folder):
             last = self.manifests.newest()
-            for kind in KINDS.values():
+            for kind in TABLES.values():
                 for name in delta.mend(self.path(kind.name), named=last.tables.get(kind.name, -1) if last else -1):
                     _log.warning("torn file removed", table=kind.name, file=name)
                 delta.create(self.path(kind.name), kind)
@@ -163,7 +144,7 @@ class Lake:
                 rows = _as_stored(kind, tables.get(kind.name))
                 self._commit_table(kind, app, number, rows, receipts[kind.name])
             segment = number if app.startswith("log:") else None
-            return self._publish(segment).id
+            return self.publish(segment, fresh=tables.get("samples")).id
 
     def _commit_table(self, kind: Kind, app: str, number: int, rows: pa.Table, mine: Receipt) -> None:
         folder = self.path(kind.name)
@@ -190,15 +171,37 @@ class Lake:
                 parquet.discard_files(folder, files)
             raise
 
-    def _publish(self, segment: int | None) -> Manifest:
-        """Write a manifest of the newest versions; the caller holds the maintenance lock."""
+    def publish(
+        self,
+        segment: int | None = None,
+        *,
+        fresh: pa.Table | None = None,
+        rolled: Rolled | None = None,
+        let_go: Mapping[str, int] | None = None,
+    ) -> Manifest:
+        """Write a manifest of the newest versions; the caller holds the maintenance lock.
+
+        `fresh`: samples that this step brought; `rolled`: how far the roll-ups go now; `let_go`: table -> time before
+        which rows went for their age.
+        """
         last = self.manifests.newest()
-        tables = {kind: delta.latest_version(self.path(kind)) for kind in KINDS}
+        tables = {kind: version for kind in TABLES if (version := delta.latest_version(self.path(kind))) >= 0}
         if segment is None:
             segment = last.segment if last else 0
-        if last is None or (last.tables, last.segment) != (tables, segment):
+        rolled = rolled or (last.rolled if last else Rolled())
+        if fresh is not None and fresh.num_rows:
+            rolled = replace(rolled, exact_us=min(rolled.exact_us, int(microseconds(fresh["time"]).min()) - 1))
+        gone = dict(last.let_go_us) if last else {}
+        gone |= {kind: max(time_us, gone.get(kind, 0)) for kind, time_us in (let_go or {}).items()}
+        now = (tables, segment, rolled, gone)
+        if last is None or (last.tables, last.segment, last.rolled, last.let_go_us) != now:
             last = self.manifests.write(
-                tables, segment=segment, log=self.log_identity(), time_us=time.time_ns() // 1000
+                tables,
+                segment=segment,
+                log=self.log_identity(),
+                time_us=time.time_ns() // 1000,
+                rolled=rolled,
+                let_go_us=gone,
             )
         self._current = last
         return last
@@ -212,36 +215,45 @@ class Lake:
 
     def newest_files(self, kind: str) -> list[DataFile]:
         """The files of a table now, whether a manifest names that version yet or not."""
-        return delta.data_files(delta.open_table(self.path(kind)), KINDS[kind])
+        return delta.data_files(delta.open_table(self.path(kind)), TABLES[kind])
 
-    def replace(self, kind: str, *, add: Sequence[DataFile], remove: Sequence[DataFile], erase: bool = False) -> bool:
+    def replace(
+        self,
+        kind: str,
+        *,
+        add: Sequence[DataFile],
+        remove: Sequence[DataFile],
+        erase: bool = False,
+        let_go_us: int = 0,
+    ) -> bool:
         """Exchange files of a table in one commit and write the next manifest; durable on return.
 
-        `erase` says that rows go for good; otherwise `add` must hold what `remove` held. False, with nothing done,
-        where a file to remove is not there any more or a seal is half done (the writer finishes it when it starts).
+        `erase` says that rows go for good, those before `let_go_us` for their age; otherwise `add` must hold what
+        `remove` held. False, with nothing done, where a file to remove is not there any more or a seal is half done
+        (the writer finishes it when it starts).
         """
         with maintenance_lock(self.folder):
-            if self._seal_is_open():
+            if self.seal_is_open():
                 return False
             table = delta.open_table(self.path(kind))
-            present = {file.path for file in delta.data_files(table, KINDS[kind])}
+            present = {file.path for file in delta.data_files(table, TABLES[kind])}
             # delta-rs would remove a file a second time without complaint, and so add its rows twice.
             if not present.issuperset(file.path for file in remove):
                 return False
-            delta.commit(self.path(kind), KINDS[kind], add=add, remove=remove, erase=erase, table=table)
-            self._publish(None)
+            delta.commit(self.path(kind), TABLES[kind], add=add, remove=remove, erase=erase, table=table)
+            self.publish(let_go={kind: let_go_us} if let_go_us else None)
             return True
 
     def settle(self) -> bool:
         """Name in a manifest what maintenance committed before it was killed. False while a seal is half done."""
         with maintenance_lock(self.folder):
-            if self._seal_is_open():
+            if self.seal_is_open():
                 return False
             if self.manifests.newest() is not None:
-                self._publish(None)
+                self.publish()
             return True
 
-    def _seal_is_open(self) -> bool:
+    def seal_is_open(self) -> bool:
         """Whether a table holds a numbered commit that no manifest names yet."""
         last = self.manifests.newest()
         for kind in KINDS:
@@ -321,6 +333,28 @@ class Lake:
         wanted = np.unique(np.asarray(ids, np.int64))
         return self._read("samples", columns, version, ids=wanted, start_us=start_us, end_us=end_us)
 
+    def rollups(
+        self,
+        name: str,
+        ids: np.ndarray,
+        start_us: int,
+        end_us: int,
+        columns: Sequence[str],
+        *,
+        version: str | None = None,
+    ) -> pa.Table:
+        """Buckets of some series that end between two times, both included: the newest of each, by series and time."""
+        rows = self._read(
+            name, columns, version, ids=np.unique(np.asarray(ids, np.int64)), start_us=start_us, end_us=end_us
+        )
+        return deduplicate(TABLES[name], rows)
+
+    def overlapping(
+        self, kind: str, ids: np.ndarray | None, start_us: int, end_us: int, *, version: str | None = None
+    ) -> list[DataFile]:
+        """Files of a table that can hold rows of some series (all if None) between two times, both included."""
+        return self.snapshot(kind, version).overlapping(ids, start_us, end_us)
+
     def table(
         self,
         kind: str,
@@ -343,7 +377,7 @@ class Lake:
         start_us: int | None,
         end_us: int | None,
     ) -> pa.Table:
-        kind = KINDS[name]
+        kind = TABLES[name]
         schema = parquet.file_schema(kind)
         needed = {*kind.key, "segment", "row", *([kind.time] if kind.time else [])}
         names = [name for name in schema.names if columns is None or name in needed or name in columns]
@@ -377,7 +411,7 @@ class Lake:
     def snapshot_of(self, kind: str, manifest: Manifest | None) -> Snapshot:
         """The files of a table that a manifest names, with their bounds."""
         if manifest is None:
-            return _snapshot([])
+            return snapshot_of([])
         key = (kind, manifest.tables.get(kind, -1))
         with self._guard:
             found = self._snapshots.get(key)
@@ -385,8 +419,8 @@ class Lake:
                 self._snapshots.move_to_end(key)
                 return found
         if key[1] < 0:
-            return _snapshot([])
-        found = _snapshot(delta.data_files(delta.open_table(self.path(kind), key[1]), KINDS[kind]))
+            return snapshot_of([])
+        found = snapshot_of(delta.data_files(delta.open_table(self.path(kind), key[1]), TABLES[kind]))
         with self._guard:
             self._snapshots[key] = found
             while len(self._snapshots) > _SNAPSHOTS:
@@ -398,19 +432,3 @@ def _as_stored(kind: Kind, rows: pa.Table | None) -> pa.Table:
     """Rows with the columns of the kind's files; none for None."""
     schema = parquet.file_schema(kind)
     return schema.empty_table() if rows is None else rows.select(schema.names).cast(schema)
-
-
-def _snapshot(files: Sequence[DataFile]) -> Snapshot:
-    # A file of another make may lack statistics: then only its day bounds it, and its series are unknown.
-    bottom, top = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-    series = [file.series or (bottom, top) for file in files]
-    times = [file.time_us or _day_bounds(file.day) or (bottom, top) for file in files]
-    return Snapshot(
-        tuple(files),
-        np.array(series, np.int64).reshape(-1, 2),
-        np.array(times, np.int64).reshape(-1, 2),
-    )
-
-
-def _day_bounds(day: str | None) -> tuple[int, int] | None:
-    return None if day is None else (day_start_us(day), day_start_us(day) + DAY_US - 1)

@@ -15,9 +15,10 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from workbench.errors import LayoutUnknown, StoreError, VersionGone
 from workbench.schema import LAYOUT_VERSION
@@ -28,8 +29,25 @@ _CLOCK_TICK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
+class Rolled:
+    """How far the roll-ups of a version go; times are microseconds UTC.
+
+    `version`: Delta version of `samples` up to which everything was taken in; `until_us`: end of the newest bucket of a
+    minute that was made; `exact_us`: up to here nothing is in `samples` that the roll-ups do not know. It is lower than
+    `until_us` from the seal of a late sample until the keeper's next round.
+    """
+
+    version: int = -1
+    until_us: int = 0
+    exact_us: int = 0
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """One version of the lake: table -> Delta version, the highest log segment in it, the log it belongs to."""
+    """One version of the lake: table -> Delta version, the highest log segment in it, the log it belongs to.
+
+    `let_go_us`: table -> rows before this time (microseconds UTC) may have been let go for their age.
+    """
 
     id: str
     tables: Mapping[str, int]
@@ -37,6 +55,8 @@ class Manifest:
     log: str | None
     time_us: int
     layout: int = LAYOUT_VERSION
+    rolled: Rolled = Rolled()
+    let_go_us: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -105,16 +125,34 @@ class Manifests:
         if body["layout"] != LAYOUT_VERSION:
             raise LayoutUnknown(f"layout {body['layout']} is not {LAYOUT_VERSION}", where=str(path))
         try:
-            return Manifest(**body)
+            return Manifest(**{**body, "rolled": Rolled(**body.get("rolled", {}))})
         except TypeError as error:
             raise self._damaged(path) from error
 
-    def write(self, tables: Mapping[str, int], *, segment: int, log: str | None, time_us: int) -> Manifest:
+    def write(
+        self,
+        tables: Mapping[str, int],
+        *,
+        segment: int,
+        log: str | None,
+        time_us: int,
+        rolled: Rolled = Rolled(),
+        let_go_us: Mapping[str, int] = MappingProxyType({}),
+    ) -> Manifest:
         """Write the next manifest durably and return it. The caller holds the maintenance lock."""
         ids = self.ids()
         content = {"tables": dict(sorted(tables.items())), "segment": segment, "log": log, "time_us": time_us}
+        content |= {"rolled": asdict(rolled), "let_go_us": dict(let_go_us)}
         digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
-        made = Manifest(id=f"{_number(ids[-1]) + 1 if ids else 1:06d}-{digest}", layout=LAYOUT_VERSION, **content)  # type: ignore[arg-type]
+        made = Manifest(
+            id=f"{_number(ids[-1]) + 1 if ids else 1:06d}-{digest}",
+            tables=dict(sorted(tables.items())),
+            segment=segment,
+            log=log,
+            time_us=time_us,
+            rolled=rolled,
+            let_go_us=dict(let_go_us),
+        )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_durably(self.folder / f"{made.id}.json", json.dumps(asdict(made), indent=1).encode())
         return made

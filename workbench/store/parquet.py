@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.schema import KINDS, Kind
+from workbench.schema import TABLES, Kind
 from workbench.store.committer import full_sync
 from workbench.store.layout import sync_folder
 from workbench.store.rows import microseconds, take
@@ -29,7 +29,7 @@ from workbench.store.rows import microseconds, take
 ROW_GROUP_ROWS = 131_072
 
 # Time stamps and counting numbers lie as deltas; floats byte by byte, which zstd then shrinks.
-_DELTAS = ("series", "time", "segment", "row")
+_DELTAS = ("series", "time", "segment", "row", "count", "first_time", "last_time", "stale_time")
 _ZSTD_LEVEL = 1
 # The disk's journal takes syncs that wait together in one go: 1,500 small files took 4.9 s with one thread, 0.4 s with
 # four, 0.2 s with sixteen.
@@ -168,7 +168,7 @@ def sync_file(path: Path) -> None:
 @functools.cache
 def _encodings(kind_name: str) -> dict[str, Any]:
     """Options of the Parquet writer for a kind. Encodings by measurement: `docs/store.md`."""
-    kind = KINDS[kind_name]
+    kind = TABLES[kind_name]
     schema = file_schema(kind)
     deltas = {name: "DELTA_BINARY_PACKED" for name in (*_DELTAS, kind.time) if name in schema.names}
     floats = {f.name: "BYTE_STREAM_SPLIT" for f in schema if f.type == pa.float64() and f.name != "bound"}
@@ -276,7 +276,7 @@ def holds_any(low: np.ndarray, high: np.ndarray, ids: np.ndarray) -> np.ndarray:
 def _groups(path: str, kind_name: str) -> _Groups:
     # Files never change once written, so what their footers say can be kept.
     metadata = pq.read_metadata(path)
-    kind = KINDS[kind_name]
+    kind = TABLES[kind_name]
     names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
     series = _group_bounds(metadata, names.index("series")) if "series" in names else None
     times = _group_bounds(metadata, names.index(kind.time)) if kind.time else None

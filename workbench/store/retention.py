@@ -16,15 +16,16 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from workbench.config import Settings
-from workbench.schema import KINDS, Kind
+from workbench.schema import KINDS, TABLES, Kind
 from workbench.store import delta, parquet, state
 from workbench.store.held import held_files, history, named_versions, on_disk
 from workbench.store.lake import Lake
 from workbench.store.manifest import Manifest, maintenance_lock
 from workbench.store.parquet import DataFile
 from workbench.store.registry import series_rows
+from workbench.store.rollups.update import update_rollups
+from workbench.store.rows import DAY_US, day_start_us
 
-DAY_US = 24 * 3600 * 1_000_000
 SIMULATED = ("deployment.environment.name", "simulated")
 # A reader that opened a version before its files became needless may read them for as long as a long query takes.
 READER_GRACE_SECONDS = 3600.0
@@ -56,10 +57,13 @@ def apply_retention(
     done = Retained(dry_run, cap_bytes=settings.lake.cap_bytes)
     if not lake.settle():
         return done
+    if not dry_run:
+        # What goes for its age lives on in the roll-ups.
+        update_rollups(lake, now_us, every_us=0)
     lake.refresh()
-    for kind in KINDS.values():
-        if kind.retention_days is not None and kind.time:
-            _drop_old(lake, kind, now_us, done)
+    for name in _tables(lake):
+        if TABLES[name].retention_days is not None and TABLES[name].time:
+            _drop_old(lake, TABLES[name], now_us, done)
     done.used_bytes = _used_bytes(lake, settings)
     over = bool(settings.lake.cap_bytes) and done.used_bytes > settings.lake.cap_bytes
     if engine is not None:
@@ -67,16 +71,21 @@ def apply_retention(
         if over:
             # What only unpinned versions still hold goes by itself: counted again in every round until it has gone,
             # it would cost one more day of samples each time.
-            going = sum(_going_bytes(lake, kind, pinned) for kind in KINDS)
+            going = sum(_going_bytes(lake, name, pinned) for name in _tables(lake))
             _shorten_samples(lake, now_us, done.used_bytes - going - settings.lake.cap_bytes, pinned, done)
-    for kind in KINDS.values():
-        _remove_files(lake, kind, done)
+    for name in _tables(lake):
+        _remove_files(lake, TABLES[name], done)
     if not dry_run:
         # The writer looks through the same log entries under this lock.
         with maintenance_lock(lake.folder):
             for table, versions in named_versions(_manifests(lake)).items():
                 delta.clean_log(lake.path(table), oldest=min(versions))
     return done
+
+
+def _tables(lake: Lake) -> list[str]:
+    """Tables that are there; those of the roll-ups are made by their first round."""
+    return [name for name in TABLES if lake.path(name).exists()]
 
 
 def _drop_old(lake: Lake, kind: Kind, now_us: int, done: Retained) -> None:
@@ -94,7 +103,12 @@ def _drop_old(lake: Lake, kind: Kind, now_us: int, done: Retained) -> None:
             _exchange(lake, kind, file, [], done)
         return
     raw, simulated = _ageing(lake)
+    # What the roll-ups do not know yet waits for them.
+    last = lake.manifests.newest()
+    rolled = _day(last.rolled.exact_us if last and not done.dry_run else now_us)
     for file in going:
+        if date.fromisoformat(file.day or "") >= rolled:
+            continue
         goes = np.union1d(raw, simulated) if date.fromisoformat(file.day or "") < simulated_bound else raw
         path = str(lake.path(kind.name) / file.path)
         leave = np.isin(parquet.read_rows(path, kind, ["series"])["series"].to_numpy(), goes)
@@ -110,7 +124,8 @@ def _exchange(lake: Lake, kind: Kind, file: DataFile, rows: Sequence[pa.Table], 
     if not done.dry_run:
         folder, prefix = lake.path(kind.name), file.name.split("-", maxsplit=1)[0]
         made = [parquet.write_file(folder, kind, table, day=file.day, prefix=prefix) for table in rows]
-        if not lake.replace(kind.name, add=made, remove=[file], erase=True):
+        gone_us = day_start_us(file.day) + DAY_US if file.day else 0
+        if not lake.replace(kind.name, add=made, remove=[file], erase=True, let_go_us=gone_us):
             parquet.discard_files(folder, made)
             return
     done.rows[kind.name] = done.rows.get(kind.name, 0) + file.rows - kept

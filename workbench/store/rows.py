@@ -33,7 +33,7 @@ def deduplicate(kind: Kind, table: pa.Table) -> pa.Table:
         return table
     keys = _keys(kind, table)
     place = [table["row"].to_numpy(), table["segment"].to_numpy()]
-    if kind.name == "samples":
+    if kind.by_series:
         # Doubles are rare: sort by series and time, and look closer only where two of these are the same.
         order = _order(kind, table)
         series, times = keys[0][order], keys[1][order]
@@ -47,7 +47,7 @@ def deduplicate(kind: Kind, table: pa.Table) -> pa.Table:
         order = np.lexsort([*place, *reversed(keys)])
     last = np.ones(len(order), bool)
     last[:-1] = ~np.logical_and.reduce([values[order[1:]] == values[order[:-1]] for values in keys])
-    if kind.name == "samples":
+    if kind.by_series:
         return take(table, order[last])
     return sort_rows(kind, take(table, np.sort(order[last])))
 
@@ -101,7 +101,7 @@ def _order(kind: Kind, table: pa.Table) -> np.ndarray:
     if kind.name == "series":
         return np.argsort(table["series"].to_numpy(), kind="stable")
     times = microseconds(table[kind.time])
-    if kind.name == "samples":
+    if kind.by_series:
         return _series_time_order(table["series"].to_numpy(), times)
     return np.argsort(times, kind="stable")
 

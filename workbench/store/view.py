@@ -24,7 +24,15 @@ from workbench.store.lake import Lake
 from workbench.store.layout import segment_path
 from workbench.store.published import pack_sequence
 from workbench.store.registry import SeriesRegistry, series_rows
-from workbench.store.samples import Samples, compile_kernels, float_rows, merge_runs, numbers, sort_run
+from workbench.store.samples import (
+    NO_LIMIT_US,
+    Samples,
+    compile_kernels,
+    float_rows,
+    merge_runs,
+    numbers,
+    sort_run,
+)
 from workbench.store.wal import DOCTOR, read_record
 
 log = logs.get(__name__)
@@ -36,12 +44,24 @@ _SAMPLE_COLUMNS = ("series", "time", "type", "value", "segment", "row")
 _HISTOGRAM_COLUMNS = ("series", "time", "type", "stale", "start_time", "histogram", "segment", "row")
 
 
+class RolledUp(NamedTuple):
+    """What roll-ups can say; times are microseconds UTC.
+
+    Up to `exact_us` they know every sample that there is. Before `let_go_us[table]` rows of that table, `samples`
+    among them, may have been let go for their age.
+    """
+
+    exact_us: int
+    let_go_us: Mapping[str, int]
+
+
 class LogRows(NamedTuple):
-    """Where rows of one kind lie in the log, and the number of the first of them within its segment."""
+    """Where rows of one kind lie in the log, the number of the first of them within its segment, the oldest sample."""
 
     segment: int
     offset: int
     first_row: int
+    oldest_us: int = NO_LIMIT_US
 
 
 class View:
@@ -173,7 +193,8 @@ class View:
             firsts = {kind: self._rows.get(kind, 0) for kind in batches}
             for kind, batch in batches.items():
                 self._rows[kind] = firsts[kind] + batch.num_rows
-                self._unsealed.setdefault(kind, []).append(LogRows(segment, offset, firsts[kind]))
+                place = LogRows(segment, offset, firsts[kind], _oldest_us(batch) if kind == "samples" else NO_LIMIT_US)
+                self._unsealed.setdefault(kind, []).append(place)
             if "samples" in batches and numbers(batches["samples"].column("type")).any():
                 fresh = with_rows("samples", batches["samples"], segment, firsts["samples"])
                 self._unsealed_histograms.append(_histograms_of(fresh))
@@ -237,6 +258,23 @@ class View:
         rows = pa.concat_tables(found)
         rows = rows.filter(pc.is_in(rows["series"], value_set=pa.array(wanted)))
         return from_rows(_newest(rows, KINDS["samples"].key), wanted)
+
+    def rolled(self) -> RolledUp:
+        """How far the roll-ups can stand for the samples."""
+        manifest = self._lake.manifest(self._version)
+        if manifest is None:
+            return RolledUp(0, {})
+        with self._guard:
+            places = [] if self._version is not None else self._unsealed.get("samples", ())
+            fresh_us = min((place.oldest_us for place in places), default=NO_LIMIT_US)
+        return RolledUp(min(manifest.rolled.exact_us, fresh_us - 1), manifest.let_go_us)
+
+    def rollups(self, name: str, ids: np.ndarray, start_us: int, end_us: int, columns: Sequence[str]) -> pa.Table:
+        """Buckets of series with start <= end of the bucket <= end (microseconds UTC), by series and time.
+
+        `name` is one of `schema.ROLLUPS`; `series` and `time` come along with `columns`. Raises VersionGone.
+        """
+        return self._lake.rollups(name, ids, start_us, end_us, columns, version=self._version)
 
     def table(
         self,
@@ -326,6 +364,11 @@ def _histograms_of(rows: pa.Table) -> pa.Table:
     schema = row_schema("samples")
     found = rows.filter(pc.equal(rows["type"], 1)).select(_HISTOGRAM_COLUMNS)
     return found.cast(pa.schema([schema.field(name) for name in _HISTOGRAM_COLUMNS]))
+
+
+def _oldest_us(batch: pa.RecordBatch) -> int:
+    times = numbers(batch.column("time").cast(pa.int64()))
+    return int(times.min()) if len(times) else NO_LIMIT_US
 
 
 def _in_time(kind: str, rows: pa.Table, start_us: int | None, end_us: int | None) -> pa.Table:

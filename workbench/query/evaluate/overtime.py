@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from workbench.errors import QueryError
+from workbench.query.evaluate import rolled
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.selectors import Windows, windows_of
 from workbench.query.evaluate.values import Vector
-from workbench.query.promql.nodes import SCALAR, Call, Node
+from workbench.query.index import Row
+from workbench.query.promql.nodes import SCALAR, Call, Node, Range
 from workbench.query.promql.text import format_general
 
 _REDUCTIONS = {
@@ -39,6 +41,11 @@ def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.nda
     """A function of a range vector; `parameters` are its scalars, float64[k] each."""
     if node.function not in RANGE_FUNCTIONS:
         raise not_evaluated(f"{node.function}()", node)
+    vector = _from_rollups(context, node, range_)
+    if vector is not None:
+        if node.function in ("rate", "increase"):
+            _note_gauges(context, vector, range_)
+        return vector if node.function in _KEEP_NAME else vector.without_name()
     windows = windows_of(context, range_, node.function)
     _check(context, node, parameters)
     vector = _apply(node.function, windows, context.times_us, parameters)
@@ -49,6 +56,18 @@ def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.nda
     if node.function in ("rate", "increase"):
         _note_gauges(context, vector, range_)
     return replace(vector, unnamed=windows.unnamed) if node.function in _KEEP_NAME else vector.without_name()
+
+
+def _from_rollups(context: Context, node: Call, range_: Node) -> Vector | None:
+    if not isinstance(range_, Range) or range_.selector.extension:
+        return None
+    width, ends = context.duration_us(range_.duration, positive=True), context.ends_us(range_.selector.when)
+
+    def raw(at: Context, rows: Sequence[Row]) -> Vector:
+        return _apply(node.function, windows_of(at, range_, node.function, rows), at.times_us, ())
+
+    rows = [context.index.rows[number] for number in context.index.select(range_.selector.matchers)]
+    return rolled.call(context, node, node.function, rows, ends, width, raw)
 
 
 def _check(context: Context, node: Call, parameters: Sequence[np.ndarray]) -> None:

@@ -20,7 +20,8 @@ LEFT, RIGHT, TRAPEZOIDS = range(3)
 
 
 @njit(cache=True, nogil=True)
-def _total(values: Array, a: int, b: int) -> float:
+def total(values: Array, a: int, b: int) -> float:
+    """Sum of values[a:b]."""
     total = lost = 0.0
     for i in range(a, b):
         total, lost = add(total, lost, values[i])
@@ -91,7 +92,7 @@ def over_time(operation: int, values: Array, lo: Array, hi: Array) -> Table:
                 continue
             present[s, t] = True
             if operation == SUM:
-                out[s, t] = _total(values, a, b)
+                out[s, t] = total(values, a, b)
             elif operation == AVG:
                 out[s, t] = _mean(values, a, b)
             elif operation in (MIN, MAX):

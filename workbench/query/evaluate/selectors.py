@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +12,13 @@ from workbench.errors import QueryError
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.values import Vector
 from workbench.query.histograms.grid import Grid
+from workbench.query.index import Row
 from workbench.query.promql.nodes import Node, Range, Selector, Subquery
+from workbench.query.rollups import gone_text
 from workbench.query.samples import Loaded, is_stale, read
+from workbench.schema import ROLLUP_US
 
+_LEVEL_OF = {width_us: name for name, width_us in ROLLUP_US.items()}
 DEFAULT_STEP_US = 60_000_000
 """Step of a subquery that names none: Prometheus' default evaluation interval."""
 
@@ -42,6 +47,8 @@ def _last(context: Context, selector: Selector) -> tuple[Loaded, np.ndarray, np.
     ends = context.ends_us(selector.when)
     loaded = load(context, selector, ends, context.lookback_us)
     lo, hi = _bounds(context, loaded, ends, context.lookback_us)
+    if loaded.reach_us is not None:
+        lo = _further_back(loaded, ends, context.lookback_us, lo)
     last = np.maximum(hi - 1, 0)
     present = hi > lo
     native: Grid | None = None
@@ -68,6 +75,17 @@ def _last_native(
         there &= ~(present & (loaded.times_us[last] > samples.times_us[newest]))
     marker = samples.stale[newest] if len(samples.stale) else np.zeros(there.shape, bool)
     return Grid(np.where(there & ~marker, newest, -1), samples.histograms), there
+
+
+def _further_back(loaded: Loaded, ends: np.ndarray, lookback_us: int, lo: np.ndarray) -> np.ndarray:
+    """Where the windows of series begin that have but one sample of each bucket: a bucket earlier."""
+    from workbench.query.evaluate import windows
+
+    assert loaded.reach_us is not None
+    for reach_us in np.unique(loaded.reach_us[loaded.reach_us > 0]).tolist():
+        earlier, _ = windows.bounds(loaded.times_us, loaded.offsets, ends, lookback_us + reach_us)
+        lo = np.where((loaded.reach_us == reach_us)[:, None] & (ends < loaded.coarse_until_us), earlier, lo)
+    return lo
 
 
 def _smoothed(context: Context, selector: Selector) -> Vector:
@@ -121,8 +139,10 @@ def _windows(
     return replace(found, native_lo=native_lo, native_hi=native_hi)
 
 
-def windows_of(context: Context, node: Node, function: str) -> Windows:
+def windows_of(context: Context, node: Node, function: str, rows: Sequence[Row] | None = None) -> Windows:
     """The samples of a range vector, or of a subquery, for a function, and where the window of every step lies.
+
+    Of a range vector only the samples of `rows`, where they are given.
 
     Raises QueryError where the function cannot be used with the selector's extension.
     """
@@ -142,7 +162,7 @@ def windows_of(context: Context, node: Node, function: str) -> Windows:
         if function not in ALLOWED[extension]:
             allowed = ", ".join(ALLOWED[extension])
             raise QueryError(f"{extension} modifier can only be used with: {allowed} - not with {function}")
-    loaded = load(context, node.selector, ends + after, before + width + after).without_stale()
+    loaded = load(context, node.selector, ends + after, before + width + after, rows).without_stale()
     return _windows(context, loaded, ends, width, before, after, extension=extension)
 
 
@@ -186,15 +206,21 @@ def _subquery(context: Context, node: Subquery, ends_us: np.ndarray, width_us: i
     return loaded.without_stale(), vector.unnamed
 
 
-def load(context: Context, selector: Selector, ends_us: np.ndarray, window_us: int) -> Loaded:
-    """The samples that windows (end - window, end] can see."""
-    rows = [context.index.rows[number] for number in context.index.select(selector.matchers)]
-    return read(context.view, rows, int(ends_us.min()) - window_us + 1, int(ends_us.max()), context.budget)
+def load(
+    context: Context, selector: Selector, ends_us: np.ndarray, window_us: int, rows: Sequence[Row] | None = None
+) -> Loaded:
+    """The samples that windows (end - window, end] can see, of some rows of the selector or of all."""
+    if rows is None:
+        rows = [context.index.rows[number] for number in context.index.select(selector.matchers)]
+    loaded = read(context.view, rows, int(ends_us.min()) - window_us + 1, int(ends_us.max()), context.budget)
+    if loaded.reach_us is not None:
+        context.notes.info(gone_text(_LEVEL_OF[int(loaded.reach_us.max())]), selector)
+    return loaded
 
 
 def _bounds(context: Context, loaded: Loaded, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     context.count(len(loaded.labels) * len(ends))
-    if len(ends) == 1:
+    if len(ends) == 1 and loaded.reach_us is None:
         # What was loaded is the window: an instant query needs no kernel, hence no compiler.
         return loaded.offsets[:-1, None], loaded.offsets[1:, None]
     from workbench.query.evaluate import windows

@@ -39,18 +39,46 @@ def bounds(times: Array, offsets: Array, ends: Array, window: int) -> Table:
 
 
 @njit(cache=True, nogil=True)
-def extrapolated(
-    times: Array, values: Array, lo: Array, hi: Array, ends: Array, window: int, counter: bool, per_second: bool
-) -> Table:
-    """`rate`, `increase` and `delta`, extrapolated to the window's edges (Prometheus 3 `extrapolatedRate`).
+def extrapolate(
+    change: float,
+    samples: int,
+    first: float,
+    first_time: int,
+    last_time: int,
+    end: int,
+    window: int,
+    counter: bool,
+    per_second: bool,
+) -> float:
+    """The change from the first sample of a window to the last, extrapolated (Prometheus 3 `extrapolatedRate`).
 
     A gap at an edge of 1.1 average intervals or more is filled by half an interval only; a counter is never followed
     back beyond the point where it would have been zero.
     """
+    to_start = (first_time - (end - window)) / 1e6
+    to_end = (end - last_time) / 1e6
+    covered = (last_time - first_time) / 1e6
+    interval = covered / (samples - 1)
+    if to_start >= interval * 1.1:
+        to_start = interval / 2
+    if counter and change > 0 and first >= 0:
+        to_start = min(to_start, covered * (first / change))
+    if to_end >= interval * 1.1:
+        to_end = interval / 2
+    factor = (covered + to_start + to_end) / covered
+    if per_second:
+        factor /= window / 1e6
+    return change * factor
+
+
+@njit(cache=True, nogil=True)
+def extrapolated(
+    times: Array, values: Array, lo: Array, hi: Array, ends: Array, window: int, counter: bool, per_second: bool
+) -> Table:
+    """`rate`, `increase` and `delta`, extrapolated to the window's edges."""
     n, k = lo.shape
     out = np.zeros((n, k))
     present = np.zeros((n, k), np.bool_)
-    seconds = window / 1e6
     resets = np.zeros(len(values) + 1, np.int64)
     if counter:
         for i in range(1, len(values)):
@@ -65,20 +93,9 @@ def extrapolated(
                 for i in range(a + 1, b + 1):
                     if values[i] < values[i - 1]:
                         change += values[i - 1]
-            to_start = (times[a] - (ends[t] - window)) / 1e6
-            to_end = (ends[t] - times[b]) / 1e6
-            covered = (times[b] - times[a]) / 1e6
-            interval = covered / (b - a)
-            if to_start >= interval * 1.1:
-                to_start = interval / 2
-            if counter and change > 0 and values[a] >= 0:
-                to_start = min(to_start, covered * (values[a] / change))
-            if to_end >= interval * 1.1:
-                to_end = interval / 2
-            factor = (covered + to_start + to_end) / covered
-            if per_second:
-                factor /= seconds
-            out[s, t] = change * factor
+            out[s, t] = extrapolate(
+                change, b - a + 1, values[a], times[a], times[b], ends[t], window, counter, per_second
+            )
             present[s, t] = True
     return out, present
 

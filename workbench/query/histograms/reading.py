@@ -33,7 +33,8 @@ def beside(view: View, loaded: Loaded, rows: Sequence[Row], start_us: int, end_u
     budget.spend(len(found.times_us) + len(found.histograms.keys))
     owners = {one: place[row.labels] for row in rows for one in row.ids}
     merged = _of_series(found, np.array([owners[one] for one in found.ids.tolist()], np.int64), len(place))
-    whole = Loaded(list(place), offsets, loaded.times_us, loaded.values, merged)
+    reach_us = None if loaded.reach_us is None else np.append(loaded.reach_us, np.zeros(more, np.int64))
+    whole = replace(loaded, labels=list(place), offsets=offsets, native=merged, reach_us=reach_us)
     return replace(whole, native=_with_hints(whole, merged).where(merged.times_us >= start_us))
 
 

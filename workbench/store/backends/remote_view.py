@@ -20,7 +20,7 @@ from workbench.store.backends.protocols import LabelledSamples, LabelMatcher, La
 from workbench.store.follow import Follower
 from workbench.store.registry import Identity, Series, SeriesRegistry, series_batch
 from workbench.store.samples import Samples
-from workbench.store.view import View
+from workbench.store.view import RolledUp, View
 
 _DAY_US = 86_400_000_000
 _NARROWING = 50  # values of a label that a matcher lists at most
@@ -111,6 +111,14 @@ class RemoteView(View):
             self._names.setdefault(name, []).append(id_)
         self._ids.update((self._labels[one.id], one.id) for one in made)
         self._known.add(made)
+
+    def rolled(self) -> RolledUp:
+        """How far the local roll-ups stand for local samples; those of a store behind have none here."""
+        return RolledUp(0, {}) if self.timeseries else self.local.rolled()
+
+    def rollups(self, name: str, ids: np.ndarray, start_us: int, end_us: int, columns: Sequence[str]) -> pa.Table:
+        """As the local view."""
+        return self.local.rollups(name, ids, start_us, end_us, columns)
 
     def samples(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> Samples:
         """As any view; with `version` what the local lake has of it. Raises StoreError where the store fails."""
