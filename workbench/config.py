@@ -73,6 +73,8 @@ class Ingest:
     max_label_bytes: int = 16 * 2**10
     max_series: int = 1_000_000
     max_anonymous_series: int = 20_000
+    max_metric_series: int = 100_000
+    max_source_series: int = 500_000
     queue_bytes: int = 64 * 2**20
     accept_past_seconds: int = 24 * 3600
     accept_future_seconds: int = 600

@@ -127,6 +127,11 @@ class Receiver:
         batches = {"events": events_batch(found.rows)} if found.rows else {}
         return self._append(batches, len(found.rows), refusals, tuple(found.faults))
 
+    @property
+    def refused_series(self) -> list[dict[str, Any]]:
+        """What limits on series refused since the start; see `RefusedSeries.rows`."""
+        return self._book.refused.rows()
+
     def enter_scraped(self, members: Sequence[Member], source: str) -> list[int | None]:
         """Ids of series that a scrape saw for the first time, durable on return; None for one that is refused."""
         refusals = Refusals("scrape", source)

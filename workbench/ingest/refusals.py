@@ -41,6 +41,8 @@ REASONS: dict[str, str] = {
     "owned_series": "for a series that belongs to a sender with a token",
     "anonymous_quota": "a new series over ingest.max_anonymous_series; send with a token",
     "too_many_new_series": "new series in one request that brings too many of them; spread them over several",
+    "metric_limit": "a new series of a metric that has ingest.max_metric_series already; a label has too many values",
+    "source_limit": "a new series of a sender that began ingest.max_source_series already",
     "series_limit": "a new series over ingest.max_series",
     "malformed": "not readable",
     "bad_event": "not a valid CloudEvent",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,7 @@ from workbench.ingest.callers import ANONYMOUS, Caller
 from workbench.ingest.identity_rules import check_identity
 from workbench.ingest.points import Decoded, Member
 from workbench.ingest.refusals import Refusal
+from workbench.ingest.refused_series import RefusedSeries
 
 if TYPE_CHECKING:
     from workbench.store import Identity, Writer
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
 MAX_KEYS = 2**20
 MAX_KEY_BYTES = 256 * 2**20
 MAX_NEW_GROUPS = 50_000
-"""In one request. Each costs some ten microseconds under the lock, which other senders wait for."""
+"""In one request."""
+
+SLICE_GROUPS = 1000
+"""New groups that are judged at once: each costs some ten microseconds under the lock, which other senders wait for."""
 
 REFUSED = -1
 
@@ -40,6 +46,7 @@ class SeriesBook:
         self._lock = threading.Lock()
         self._known = {anonymous: _Cache() for anonymous in (False, True)}
         self._generation = 0
+        self.refused = RefusedSeries()
 
     def resolve(
         self, decoded: Decoded, groups: np.ndarray, caller: Caller
@@ -54,20 +61,26 @@ class SeriesBook:
             if cache.table.crowded:
                 cache.clear()
             first = cache.table.find(decoded.words, decoded.starts)
-            wanted = groups[first[groups] == MISSING]
-            refusals: dict[int, Refusal] = {}
-            if len(wanted):
-                late = Refusal("too_many_new_series")
-                refusals = dict.fromkeys(wanted[MAX_NEW_GROUPS:].tolist(), late)
-                wanted = wanted[:MAX_NEW_GROUPS]
-                described = [decoded.members(group) for group in wanted.tolist()]
-                for group, ids in zip(wanted.tolist(), self._enter(described, caller), strict=True):
+            members = cache.members
+        wanted = groups[first[groups] == MISSING].tolist()
+        if not wanted:
+            return first, members, {}
+        refusals = dict.fromkeys(wanted[MAX_NEW_GROUPS:], Refusal("too_many_new_series"))
+        fresh: list[int] = []
+        for start in range(0, min(len(wanted), MAX_NEW_GROUPS), SLICE_GROUPS):
+            slice_ = wanted[start : min(start + SLICE_GROUPS, MAX_NEW_GROUPS)]
+            described = [decoded.members(group) for group in slice_]  # costs most, and needs no lock
+            with self._lock:
+                self._follow()
+                for group, ids in zip(slice_, self._enter(described, caller), strict=True):
                     if isinstance(ids, Refusal):
                         refusals[group] = ids
-                    else:
-                        key = decoded.words[decoded.starts[group] : decoded.starts[group + 1]]
-                        first[group] = cache.remember(key, ids)
-            return first, cache.members, refusals
+                        continue
+                    cache.remember(decoded.words[decoded.starts[group] : decoded.starts[group + 1]], ids)
+                    # Where they lie in the cache another request may have cleared by now; this answer has its own.
+                    first[group] = len(members) + len(fresh)
+                    fresh += ids
+        return first, np.concatenate([members, np.array(fresh, np.int64)]), refusals
 
     def enter(self, described: Sequence[list[Member] | Refusal], caller: Caller) -> list[list[int] | Refusal]:
         """Ids of the series of each group, as `resolve`, for groups that have no key."""
@@ -76,7 +89,7 @@ class SeriesBook:
 
     def _enter(self, described: Sequence[list[Member] | Refusal], caller: Caller) -> list[list[int] | Refusal]:
         wanted: list[Member] = []
-        fresh: set[Identity] = set()
+        fresh = _Fresh()
         answers: list[list[int] | Refusal] = []
         for members in described:
             if isinstance(members, Refusal):
@@ -86,12 +99,13 @@ class SeriesBook:
             else:
                 answers.append(list(range(len(wanted), len(wanted) + len(members))))
                 wanted.extend(members)
+        self.refused.note(answers, described, caller.source)
         if not wanted:
             return answers
         ids = self._writer.register([(m.identity, m.description, m.scope) for m in wanted], caller.source)
         return [answer if isinstance(answer, Refusal) else [ids[place] for place in answer] for answer in answers]
 
-    def _refusal(self, members: list[Member], caller: Caller, fresh: set[Identity]) -> Refusal | None:
+    def _refusal(self, members: list[Member], caller: Caller, fresh: _Fresh) -> Refusal | None:
         """Why the caller may not write to a group; else its new series join `fresh`, which are to be registered."""
         identity = members[0].identity  # the members of a group differ in part and bound alone
         refusal = check_identity(identity, self._limits, anonymous=caller.anonymous)
@@ -101,13 +115,22 @@ class SeriesBook:
         known = [registry.find(member.identity) for member in members]
         if caller.anonymous and any(one is not None and one.source != ANONYMOUS for one in known):
             return Refusal("owned_series", where=identity.name)
-        new = {member.identity for member, one in zip(members, known, strict=True) if one is None} - fresh
-        if new:
-            if len(registry) + len(fresh) + len(new) > self._limits.max_series:
-                return Refusal("series_limit", where=identity.name)
-            if caller.anonymous and registry.anonymous + len(fresh) + len(new) > self._limits.max_anonymous_series:
-                return Refusal("anonymous_quota", where=identity.name)
-            fresh |= new
+        new = {member.identity for member, one in zip(members, known, strict=True) if one is None} - fresh.identities
+        if not new:
+            return None
+        name, limits, more = identity.name, self._limits, len(fresh.identities) + len(new)
+        bounds = (
+            ("series_limit", len(registry) + more, limits.max_series),
+            ("metric_limit", registry.of_name(name) + fresh.of_name[name] + len(new), limits.max_metric_series),
+            ("source_limit", registry.of_source(caller.source) + more, limits.max_source_series),
+        )
+        for reason, would_be, limit in bounds:
+            if would_be > limit:
+                return Refusal(reason, where=name)
+        if caller.anonymous and registry.anonymous + more > limits.max_anonymous_series:
+            return Refusal("anonymous_quota", where=name)
+        fresh.identities |= new
+        fresh.of_name[name] += len(new)
         return None
 
     def _follow(self) -> None:
@@ -119,6 +142,14 @@ class SeriesBook:
         self._generation = registry.generation
         if not cache.ids.isdisjoint(taken):
             cache.clear()
+
+
+@dataclass
+class _Fresh:
+    """Series that are about to be registered, and how many of them each metric has."""
+
+    identities: set[Identity] = field(default_factory=set)
+    of_name: Counter[str] = field(default_factory=Counter)
 
 
 class _Cache:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -52,7 +53,8 @@ class SeriesRegistry:
         self._by_id: dict[int, Series] = {}
         self._ids: dict[Identity, int] = {}
         self._history: list[int] = []
-        self._anonymous = 0
+        self._of_name: Counter[str] = Counter()
+        self._of_source: Counter[str] = Counter()
         self._highest = 0
 
     def __len__(self) -> int:
@@ -71,7 +73,15 @@ class SeriesRegistry:
     @property
     def anonymous(self) -> int:
         """How many series nobody but anonymous callers sent."""
-        return self._anonymous
+        return self._of_source[ANONYMOUS]
+
+    def of_name(self, name: str) -> int:
+        """How many series have that metric name."""
+        return self._of_name[name]
+
+    def of_source(self, source: str) -> int:
+        """How many series that source sent first."""
+        return self._of_source[source]
 
     def get(self, id: int) -> Series:  # noqa: A002
         """The series of an id. Raises KeyError."""
@@ -94,7 +104,11 @@ class SeriesRegistry:
                 before = self._by_id.get(one.id)
                 if before == one:
                     continue
-                self._anonymous += (one.source == ANONYMOUS) - (before is not None and before.source == ANONYMOUS)
+                if before is None:
+                    self._of_name[one.identity.name] += 1
+                else:
+                    self._of_source[before.source] -= 1
+                self._of_source[one.source] += 1
                 self._by_id[one.id] = one
                 self._ids[one.identity] = one.id
                 self._history.append(one.id)
