@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.query.api import error_response, federate_response, prometheus_response, read_response
     from workbench.query.endpoints.cardinality import Cardinality, cardinality
+    from workbench.query.endpoints.growth import Growth, growth, worst_labels
     from workbench.query.evaluate import instant, range_query
     from workbench.query.index import LabelIndex, label_index
     from workbench.query.labelled import labelled_samples, labelled_series, parse_selector
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.query.times import duration_us, moment_us
 
 _HOMES = {
+    "Growth": "endpoints.growth",
     "Cardinality": "endpoints.cardinality",
     "Condition": "matchers",
     "LabelIndex": "index",
@@ -43,6 +45,7 @@ _HOMES = {
     "encode_table": "relational.answers",
     "error_response": "api",
     "federate_response": "api",
+    "growth": "endpoints.growth",
     "instant": "evaluate",
     "label_index": "index",
     "labelled_samples": "labelled",
@@ -66,11 +69,13 @@ _HOMES = {
     "select": "selection",
     "sql": "relational.statement",
     "sql_response": "relational.answers",
+    "worst_labels": "endpoints.growth",
 }
 
 __all__ = [
     "Cardinality",
     "Condition",
+    "Growth",
     "LabelIndex",
     "Matcher",
     "Matchers",
@@ -85,6 +90,7 @@ __all__ = [
     "encode_table",
     "error_response",
     "federate_response",
+    "growth",
     "instant",
     "label_index",
     "labelled_samples",
@@ -108,6 +114,7 @@ __all__ = [
     "select",
     "sql",
     "sql_response",
+    "worst_labels",
 ]
 
 

@@ -40,6 +40,7 @@ from workbench.serve.identity.people import Resolver
 from workbench.serve.identity.signin import SignIn
 from workbench.serve.identity.single_sign_on import OidcSignIn
 from workbench.serve.pages.board_pages import BoardPages
+from workbench.serve.pages.cardinality_page import cardinality_routes
 from workbench.serve.pages.job_pages import job_routes
 from workbench.serve.pages.navigation import navigation
 from workbench.serve.pages.notebooks import OPEN_TREES, NotebookSite, content_policy, proxies
@@ -50,6 +51,7 @@ from workbench.serve.pages.report_pages import report_files, report_routes
 from workbench.serve.pages.rules_api import rules_routes
 from workbench.serve.pages.sql_api import sql_routes
 from workbench.serve.pages.status_api import status_routes
+from workbench.serve.pages.target_pages import target_routes
 from workbench.serve.pages.windows_api import windows_routes
 from workbench.serve.process import Child, child_main
 from workbench.serve.running import local_http
@@ -206,6 +208,8 @@ class Front:
             *BoardPages(self._settings, self.rows_of).routes(),
             *PublishPages(self._settings, self._engine, through_hub(self._settings)).routes(),
             *job_routes(self._settings, self._engine),
+            *target_routes(self._settings),
+            *cardinality_routes(self._settings, self.rows_of),
             to_route(self._engine, origins),
             *people_routes(self._engine, origins, through_hub(self._settings)),
         ]

@@ -46,6 +46,9 @@ MAIN = (
     Rule("/boards/", READ, VIEWERS, tree=True),
     Rule("/jobs/", FORMS, OPERATORS, tree=True),
     Rule("/jobs/jobs.css", READ, VIEWERS),
+    Rule("/targets/", READ, OPERATORS),
+    Rule("/targets/targets.css", READ, VIEWERS),
+    Rule("/cardinality/", READ, DRILLERS),
     Rule("/publish/", FORMS, ANALYSTS, tree=True),
     Rule("/static/", READ, VIEWERS, tree=True),
     Rule("/to/", READ, VIEWERS, tree=True),  # what lies there, the notebook origin decides
@@ -67,6 +70,7 @@ MAIN = (
     Rule("/api/v1/read", QUERY, VIEWERS),
     Rule("/federate", READ, VIEWERS),
     Rule("/api/v1/rules", READ, VIEWERS),
+    Rule("/api/v1/targets", READ, OPERATORS),
     Rule("/api/v1/alerts", READ, VIEWERS),
     Rule("/api/v1/alertmanagers", READ, VIEWERS),
     Rule("/api/v1/status/buildinfo", READ, VIEWERS),

@@ -14,6 +14,7 @@ ENTRIES = (
     ("Lab", "/to/lab/", policy.ANALYSTS),
     ("Reports", "/reports/", policy.VIEWERS),
     ("Jobs", "/jobs/", policy.OPERATORS),
+    ("Targets", "/targets/", policy.OPERATORS),
     ("Publish", "/publish/", policy.ANALYSTS),
     ("People", "/people/", policy.ADMINS),
     ("You", "/people/me", policy.VIEWERS),

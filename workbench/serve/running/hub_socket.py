@@ -71,5 +71,10 @@ def hub_app(hub: Hub) -> Starlette:
 
     writing = [Route(path, write, methods=["POST"]) for path in ("/append", "/register", "/load", "/seal")]
     writing.append(Route("/enter", enter, methods=["POST"]))
-    reading = [Route("/health", health), Route("/metrics", metrics), Route("/windows", windows), Route("/rules", rules)]
+
+    async def refused(_: Request) -> Response:
+        return JSONResponse(hub.receiver.refused_series)
+
+    answers = {"/health": health, "/metrics": metrics, "/windows": windows, "/rules": rules, "/refused": refused}
+    reading = [Route(path, handler) for path, handler in answers.items()]
     return Starlette(routes=[*writing, *reading])
