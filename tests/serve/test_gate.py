@@ -26,11 +26,13 @@ PAGES = ("/", "/live/overview", "/live/overview/data", "/live/overview/stream", 
 QUERIES = ("/api/v1/query", "/api/v1/query_range", "/api/v1/labels", "/api/v1/series", "/api/v1/format_query",
            "/api/v1/sql", "/api/v1/parse_query", "/api/v1/query_exemplars", "/api/v1/read")  # fmt: skip
 PEOPLE_PAGES = ("/people/", "/people/add", "/people/7/role", "/people/7/disable", "/people/tokens/create")
-OWN_PAGES = ("/people/me", "/people/people.css", "/jobs/jobs.css")
+OWN_PAGES = ("/people/me", "/people/people.css", "/jobs/jobs.css", "/targets/targets.css")
+TARGET_PAGES = ("/targets/", "/api/v1/targets")
+DRILL_PAGES = ("/cardinality/",)
 OWN_FORMS = ("/people/me/password", "/people/me/sign-out", "/people/me/link")
 JOB_PAGES = ("/jobs/", "/jobs/daily_report", "/jobs/daily_report/run", "/jobs/publications/3/approve")
 PUBLISH_PAGES = ("/publish/", "/publish/3", "/publish/3/undo")
-KNOWN = (*JOB_PAGES, *PUBLISH_PAGES, *PAGES, *QUERIES, *PEOPLE_PAGES, *OWN_PAGES, *OWN_FORMS)
+KNOWN = (*TARGET_PAGES, *DRILL_PAGES, *JOB_PAGES, *PUBLISH_PAGES, *PAGES, *QUERIES, *PEOPLE_PAGES, *OWN_PAGES, *OWN_FORMS)
 CLOSED = ("/lab", "/lab/tree", "/voila/", "/ops/", "/admin", "/api/v1/admin/tsdb/delete_series", "/api/v1", "/api/",
           "/LIVE/overview", "/live", "/users", "/tokens", "/alerts", "/v1/metrics", "/events", "/metricsx")  # fmt: skip
 
@@ -40,6 +42,10 @@ def expected(role: str, path: str, method: str) -> bool:
         return False
     if path in PUBLISH_PAGES:
         return role in ("analyst", "admin") and method in ("GET", "HEAD", "POST")
+    if path in TARGET_PAGES:
+        return role in ("operator", "admin") and method in ("GET", "HEAD")
+    if path in DRILL_PAGES:
+        return role != "viewer" and method in ("GET", "HEAD")
     if path.startswith("/jobs/") and role in ("operator", "admin"):
         return method in ("GET", "HEAD", "POST")
     if role == "admin" and path.startswith("/people/"):
