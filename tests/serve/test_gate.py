@@ -32,7 +32,17 @@ DRILL_PAGES = ("/cardinality/",)
 OWN_FORMS = ("/people/me/password", "/people/me/sign-out", "/people/me/link")
 JOB_PAGES = ("/jobs/", "/jobs/daily_report", "/jobs/daily_report/run", "/jobs/publications/3/approve")
 PUBLISH_PAGES = ("/publish/", "/publish/3", "/publish/3/undo")
-KNOWN = (*TARGET_PAGES, *DRILL_PAGES, *JOB_PAGES, *PUBLISH_PAGES, *PAGES, *QUERIES, *PEOPLE_PAGES, *OWN_PAGES, *OWN_FORMS)
+KNOWN = (
+    *TARGET_PAGES,
+    *DRILL_PAGES,
+    *JOB_PAGES,
+    *PUBLISH_PAGES,
+    *PAGES,
+    *QUERIES,
+    *PEOPLE_PAGES,
+    *OWN_PAGES,
+    *OWN_FORMS,
+)
 CLOSED = ("/lab", "/lab/tree", "/voila/", "/ops/", "/admin", "/api/v1/admin/tsdb/delete_series", "/api/v1", "/api/",
           "/LIVE/overview", "/live", "/users", "/tokens", "/alerts", "/v1/metrics", "/events", "/metricsx")  # fmt: skip
 
