@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from workbench.errors import LayoutUnknown, StoreError, VersionGone
 from workbench.schema import LAYOUT_VERSION
@@ -26,6 +27,9 @@ from workbench.store.layout import write_durably
 
 # A folder's time stamp moves in steps of the kernel's clock tick: within this time a second change may not show.
 _CLOCK_TICK_SECONDS = 1.0
+
+
+_PLAIN = ("segment", "log", "time_us")
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,14 @@ class Manifest:
     def number(self) -> int:
         """Place in the order of all manifests of this lake."""
         return int(self.id.split("-")[0])
+
+
+def digest_of(body: Mapping[str, Any]) -> str:
+    """The part of an id that follows from what a manifest says. Raises KeyError, AttributeError, TypeError."""
+    content = {"tables": dict(sorted(body["tables"].items()))} | {name: body[name] for name in _PLAIN}
+    # Those that came later are not in the oldest manifests.
+    content |= {name: body[name] for name in ("rolled", "let_go_us") if name in body}
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
 
 
 class Manifests:
@@ -141,9 +153,8 @@ class Manifests:
     ) -> Manifest:
         """Write the next manifest durably and return it. The caller holds the maintenance lock."""
         ids = self.ids()
-        content = {"tables": dict(sorted(tables.items())), "segment": segment, "log": log, "time_us": time_us}
-        content |= {"rolled": asdict(rolled), "let_go_us": dict(let_go_us)}
-        digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
+        content = {"tables": dict(tables), "segment": segment, "log": log, "time_us": time_us}
+        digest = digest_of(content | {"rolled": asdict(rolled), "let_go_us": dict(let_go_us)})
         made = Manifest(
             id=f"{_number(ids[-1]) + 1 if ids else 1:06d}-{digest}",
             tables=dict(sorted(tables.items())),

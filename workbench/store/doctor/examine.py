@@ -9,7 +9,7 @@ from deltalake.exceptions import DeltaError
 
 from workbench.config import Settings
 from workbench.errors import WorkbenchError
-from workbench.schema import KINDS
+from workbench.schema import KINDS, TABLES, Kind
 from workbench.store.doctor.files import Backup, check_files
 from workbench.store.doctor.findings import Finding, Quarantine
 from workbench.store.doctor.home_check import check_clock, check_index, check_other_homes, check_quarantine, now_us
@@ -42,7 +42,7 @@ def examine_home(settings: Settings, *, deep: bool = False, backup: Backup | Non
         if any(one.level != "ok" for one in stage):
             return found
     newest = Manifests(settings.lake_dir / "manifests").newest()
-    for kind in KINDS.values():
+    for kind in _there(settings):
         named = newest.tables.get(kind.name, -1) if newest else -1
         found += _guarded(lambda kind=kind, named=named: check_table(settings.lake_dir, kind, named))  # type: ignore[misc]
     if any(one.level == "fail" and one.text.startswith("lake:") for one in found):
@@ -55,7 +55,7 @@ def _check_open(settings: Settings, deep: bool, backup: Backup | None) -> Iterat
     lake = Lake(settings)
     if (settings.lake_dir / "series").exists():
         files = 0
-        for kind in KINDS.values():
+        for kind in _there(settings):
             bad = list(check_files(lake, kind, deep=deep, backup=backup))
             yield from bad
             files += len(lake.newest_files(kind.name)) - len(bad)
@@ -66,6 +66,11 @@ def _check_open(settings: Settings, deep: bool, backup: Backup | None) -> Iterat
     if settings.log_dir.exists() or lake.log_identity():
         yield from check_log(settings, lake)
     yield from check_quarantine(settings)
+
+
+def _there(settings: Settings) -> list[Kind]:
+    """The tables to look at: those of the roll-ups once they are made."""
+    return [kind for name, kind in TABLES.items() if name in KINDS or (settings.lake_dir / name).exists()]
 
 
 def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

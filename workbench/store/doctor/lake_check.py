@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 import uuid
@@ -12,13 +11,13 @@ from typing import Any
 
 from workbench.config import Settings
 from workbench.errors import LogCorrupt
-from workbench.schema import KINDS, LAYOUT_VERSION
+from workbench.schema import LAYOUT_VERSION, TABLES
 from workbench.store import delta
 from workbench.store.doctor.findings import Finding, Quarantine, Remedy, several
 from workbench.store.held import held_files, on_disk
 from workbench.store.lake import Lake
 from workbench.store.layout import published_path, segment_numbers, segment_path, write_durably
-from workbench.store.manifest import Manifests, maintenance_lock
+from workbench.store.manifest import Manifests, digest_of, maintenance_lock
 from workbench.store.published import read_identity
 from workbench.store.retention import ORPHAN_GRACE_SECONDS
 from workbench.store.wal import read_header
@@ -124,7 +123,7 @@ def check_manifests(settings: Settings) -> Iterator[Finding]:
             # A number that was given out names one version for ever: the next manifest has a higher one.
             lake = Lake(settings)
             with maintenance_lock(lake.folder):
-                tables = {kind: delta.latest_version(lake.path(kind)) for kind in KINDS}
+                tables = {kind: delta.latest_version(lake.path(kind)) for kind in TABLES if lake.path(kind).exists()}
                 last = lake.manifests.newest()
                 if newest:
                     number = int(bad[-1].split("-")[0])
@@ -147,7 +146,9 @@ def _reserve(manifests: Manifests, number: int, tables: dict[str, int], segment:
     """Write a manifest of the newest versions with a number above the one that was lost."""
     while not manifests.ids() or int(manifests.ids()[-1].split("-")[0]) <= number:
         log = last.log if last else None
-        manifests.write(tables, segment=segment, log=log, time_us=time.time_ns() // 1000)
+        # How far the roll-ups go the keeper finds out anew; what was let go is gone.
+        gone = last.let_go_us if last else {}
+        manifests.write(tables, segment=segment, log=log, time_us=time.time_ns() // 1000, let_go_us=gone)
 
 
 def _sealed(lake: Lake, log: str | None) -> int:
@@ -164,7 +165,7 @@ def check_orphans(lake: Lake) -> Iterator[Finding]:
     """Data files that no version names and that the keeper would have taken away by now; drafts that were left."""
     found: list[Path] = []
     manifests = [lake.manifests.read(name) for name in lake.manifests.ids()]
-    for kind in KINDS:
+    for kind in (name for name in TABLES if lake.path(name).exists()):
         held = held_files(lake, kind, manifests) | {file.path for file in lake.newest_files(kind)}
         found += [path for name, path in on_disk(lake.path(kind)).items() if name not in held and _is_late(path)]
     found += [path for path in lake.folder.rglob(".*.tmp") if _is_late(path)]
@@ -190,13 +191,9 @@ def _is_whole(path: Path, name: str) -> bool:
     if body is None or body.get("id") != name:
         return False
     try:
-        content = {
-            "tables": dict(sorted(body["tables"].items())), "segment": body["segment"], "log": body["log"],
-            "time_us": body["time_us"],
-        }  # fmt: skip
+        return digest_of(body) == name.split("-")[1]
     except (KeyError, AttributeError, TypeError):
         return False
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8] == name.split("-")[1]
 
 
 def _json(path: Path) -> dict[str, Any] | None:
