@@ -121,9 +121,9 @@ class _Parser:
         if token.kind in AGGREGATORS and after in ("(", "by", "without"):
             return self.aggregation(token)
         if after == "(" and (token.kind == "identifier" or token.kind in _CALLABLE_WORDS):
-            self.any_selector = token.text == "info"
+            outer, self.any_selector = self.any_selector, token.text == "info"
             args, end = self.arguments()
-            self.any_selector = False
+            self.any_selector = outer
             # Keywords may be written in capitals, names of functions may not.
             name = token if token.kind == "identifier" else replace(token, text=token.kind)
             return nodes.Call(name.text, tuple(args), check.call(name, args), (token.start, end))
