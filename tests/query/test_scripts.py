@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 from tests.promqltest.run import run
+from workbench.query.promql import FUNCTIONS
 
 SCRIPTS = sorted((ROOT / "tests" / "promqltest" / "scripts").glob("*.test"))
 
@@ -19,6 +21,11 @@ def test_script(script: Path):
     outcomes = list(run(script.read_text(encoding="utf-8")))
     assert outcomes
     assert not [outcome for outcome in outcomes if outcome.failure]
+
+
+def test_the_scripts_use_every_function():
+    text = "".join(script.read_text(encoding="utf-8") for script in SCRIPTS)
+    assert [name for name in FUNCTIONS if not re.search(rf"\b{name} ?\(", text)] == []
 
 
 def test_the_runner_counts_and_its_exit_code_tells(tmp_path: Path):

@@ -148,6 +148,14 @@ class Selector:
             return bare
         return f"{bare}{{{', '.join(str(m) for m in rest)}}}"
 
+    def in_braces(self) -> str:
+        """The same selector with its name, where it has one, among the matchers."""
+        inside = ", ".join(
+            f"__name__={quote(m.value)}" if m.label == "__name__" and m.operator == "=" else str(m)
+            for m in self.matchers
+        )
+        return f"{{{inside}}}{self.when}{f' {self.extension}' if self.extension else ''}"
+
     def __str__(self) -> str:
         return f"{self.text()}{self.when}{f' {self.extension}' if self.extension else ''}"
 
@@ -194,7 +202,10 @@ class Call:
     span: Span = field(default=(0, 0), compare=False)
 
     def __str__(self) -> str:
-        return f"{self.function}({', '.join(str(arg) for arg in self.args)})"
+        args = [str(arg) for arg in self.args]
+        if self.function == "info" and len(args) > 1 and isinstance(self.args[1], Selector):
+            args[1] = self.args[1].in_braces()  # a name before the braces is not allowed there
+        return f"{self.function}({', '.join(args)})"
 
 
 @dataclass(frozen=True)
