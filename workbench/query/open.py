@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pandas as pd
+    import polars as pl
     import pyarrow as pa
     import xarray as xr
     from intake.readers.entry import Catalog
@@ -109,7 +110,7 @@ class Workbench:
     def select(self, what: str, *, start: Moment | None = None, end: Moment | None = None) -> Selection:
         """Samples as they were stored, of the series that a selector names; the last hour by default.
 
-        Nothing is read before `.to_xarray()`, `.to_pandas()` or `.to_dask()` asks.
+        Nothing is read before `.to_xarray()`, `.to_pandas()`, `.to_polars()` or `.to_dask()` asks.
         """
         now_us = self._now_us()
         start_us, end_us = self._range("now-1h" if start is None else start, end, now_us)
@@ -150,6 +151,16 @@ class Workbench:
         start_us = None if start is None else moment_us(start, now_us, name="start")
         end_us = None if end is None else moment_us(end, now_us, name="end")
         return self.view.table(kind, start_us=start_us, end_us=end_us, columns=columns)
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """A table of `sql` (`SHOW TABLES`) as a lazy polars frame: `collect` reads only what it needs.
+
+        Raises InputError for an unknown name, ConfigError where polars is not installed.
+        """
+        from workbench.query.polars import scan
+
+        self.view.refresh()
+        return scan(self.view, name, self.settings.query.max_samples)
 
     def events(
         self,

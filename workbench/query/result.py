@@ -11,6 +11,7 @@ from workbench.query.promql.text import format_float, format_floats
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
     import pyarrow as pa
     import xarray as xr
 
@@ -119,6 +120,12 @@ class Result:
     def to_pandas(self) -> pd.DataFrame:
         """One row per point: a column per label, then `time` (UTC) and `value`."""
         return self.to_table().to_pandas()
+
+    def to_polars(self) -> pl.DataFrame:
+        """The rows of `to_pandas` as polars. Raises ConfigError where that is not installed."""
+        from workbench.query.polars import to_polars
+
+        return to_polars(self.to_table())
 
     def to_table(self) -> pa.Table:
         """One row per point: a text column per label, then `time` (timestamp[us, UTC]) and `value` (float64)."""

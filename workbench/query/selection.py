@@ -19,6 +19,8 @@ from workbench.query.samples import Budget, Loaded, read
 if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
+    import polars as pl
+    import pyarrow as pa
     import xarray as xr
 
     from workbench.store import View
@@ -57,6 +59,12 @@ class Selection:
     def to_pandas(self) -> pd.DataFrame:
         """One row per sample: a column per label, `time` (UTC), `value`; staleness markers left out."""
         return self.between(self.start_us, self.end_us)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The rows of `to_pandas` as polars. Raises ConfigError where that is not installed."""
+        from workbench.query.polars import to_polars
+
+        return to_polars(_table(self._read(self.start_us, self.end_us), _names(self.rows)))
 
     def to_dask(self) -> dd.DataFrame:
         """The same rows as `to_pandas`, lazily, one partition per UTC day."""
@@ -144,6 +152,21 @@ def select(
 
 def _names(rows: Sequence[Row]) -> list[str]:
     return sorted({name for row in rows for name, _ in row.labels})
+
+
+def _table(loaded: Loaded, names: Sequence[str]) -> pa.Table:
+    """The columns of `_frame` as Arrow."""
+    import pyarrow as pa
+
+    series = pa.array(np.repeat(np.arange(len(loaded.labels)), np.diff(loaded.offsets)))
+    given = [dict(labels) for labels in loaded.labels]
+    columns: dict[str, pa.Array] = {}
+    for name in names:
+        own = f"label_{name}" if name in ("time", "value") else name
+        columns[own] = pa.array([labels.get(name, "") for labels in given], pa.string()).take(series)
+    columns["time"] = pa.array(loaded.times_us, pa.timestamp("us", tz="UTC"))
+    columns["value"] = pa.array(loaded.values, pa.float64())
+    return pa.table(columns)
 
 
 def _frame(loaded: Loaded, names: Sequence[str]) -> pd.DataFrame:

@@ -90,6 +90,10 @@ class LazyTable(ds.Dataset):  # type: ignore[misc]
         """The scan of some columns (None: all) and of the rows that meet `filter`."""
         return LazyScan(self._schema, list(columns or self._schema.names), filter, self._read, self._failures)
 
+    def to_batches(self, columns: Sequence[str] | None = None, filter: Condition | None = None, **_: Any) -> Batches:  # noqa: A002
+        """The same scan as batches, read as they are taken; this is how polars asks a dataset."""
+        yield from self.scanner(columns, filter).to_reader()
+
 
 class LazyScan(ds.Scanner):  # type: ignore[misc]
     """One scan of a table; reads while its batches are taken."""
