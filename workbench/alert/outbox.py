@@ -125,9 +125,7 @@ def claim(engine: sa.Engine, channel: str, now_us: int, *, longest_us: int, trie
     if not found.rows:
         return found
     with engine.begin() as connection:
-        if connection.dialect.name == "sqlite":
-            # Take the write lock before looking again, so that two processes cannot see the same rows free.
-            connection.execute(sa.update(table).where(sa.false()).values(attempts=0))
+        state.take_turns(connection, table)
         found = look(connection)
         _update_in(connection, found.rows, claimed_until_us=now_us + CLAIM_US)
         return found

@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_jobs(commands, _command)
     add_publish(commands, _command)
     _add_rows(commands)
+    _add_state(commands)
     _add_user(commands)
     _add_backup(commands)
     add_dead_letters(commands, _command)
@@ -142,6 +143,14 @@ def _add_rows(commands: Any) -> None:
     _command(actions, "list", "rows:list_", "list who sees what; who is not listed sees all rows")
     remove = _command(actions, "remove", "rows:remove", "let a role or a user see all rows again")
     remove.add_argument("subject", metavar="role:ROLE|user:NAME")
+
+
+def _add_state(commands: Any) -> None:
+    state = commands.add_parser("state", help="bring people, alerts, jobs and reports into another database")
+    actions = state.add_subparsers(title="actions", metavar="ACTION", required=True)
+    copy = _command(actions, "copy", "state_copy:copy", "copy the state into an empty database, while nothing runs")
+    copy.add_argument("--from", dest="source", default="", metavar="URL", help="`home` or a URL (default: state.url)")
+    copy.add_argument("--to", dest="target", default="", metavar="URL", help="`home` or a URL (default: state.url)")
 
 
 def _add_user(commands: Any) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from workbench.store.rollups.fold import fold
     from workbench.store.rollups.update import update_rollups
     from workbench.store.samples import Samples
+    from workbench.store.state_copy import copy_state
     from workbench.store.view import RolledUp, View
     from workbench.store.wal import Position
     from workbench.store.writer import Appended, Writer, open_writer
@@ -78,6 +79,7 @@ _HOMES = {
     "build_index": "index.build",
     "back_up": "backup",
     "compact": "compaction",
+    "copy_state": "state_copy",
     "concatenate_histograms": "histograms",
     "decode_batches": "batches",
     "encode_batches": "batches",
@@ -144,6 +146,7 @@ __all__ = [
     "build_index",
     "compact",
     "concatenate_histograms",
+    "copy_state",
     "decode_batches",
     "encode_batches",
     "examine_home",

@@ -37,6 +37,7 @@ from workbench.store.held import held_files
 from workbench.store.lake import Lake
 from workbench.store.layout import check_layout, write_durably
 from workbench.store.manifest import Manifest, maintenance_lock
+from workbench.store.state_copy import copy_state
 
 FORMAT = 1
 CONTENTS = "backup.json"
@@ -121,7 +122,7 @@ def _copy(settings: Settings, engine: sa.Engine, draft: Path, progress: Progress
     for path in people:
         with contextlib.suppress(FileNotFoundError):  # somebody works there meanwhile
             copied.take(path)
-    copied.note(_STATE, _copy_state(settings, draft))
+    copied.note(_STATE, _copy_state(settings, engine, draft))
     made = Contents(
         FORMAT, LAYOUT_VERSION, workbench.__version__, newest.id, newest.segment, time.time_ns() // 1000, copied.files
     )
@@ -188,12 +189,21 @@ def _of_people(home: Path) -> Iterator[Path]:
                 yield path
 
 
-def _copy_state(settings: Settings, draft: Path) -> Path:
+def _copy_state(settings: Settings, engine: sa.Engine, draft: Path) -> Path:
     """A copy of the relational state as it is at one moment, whoever writes it meanwhile."""
     target = draft / _STATE
     target.parent.mkdir(exist_ok=True, mode=0o700)
-    with closing(sqlite3.connect(settings.state_dir / "state.db")) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
+    if engine.dialect.name != "sqlite":
+        # A backup is whole in itself: what lies in a server comes along as the file that it would be here.
+        fresh = state.engine_at(f"sqlite:///{target}")
+        try:
+            copy_state(engine, fresh)
+        finally:
+            fresh.dispose()
+    with closing(sqlite3.connect(target)) as copy:
+        if engine.dialect.name == "sqlite":
+            with closing(sqlite3.connect(settings.state_dir / "state.db")) as source:
+                source.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
     target.chmod(0o600)
     return target

@@ -1,6 +1,7 @@
 """State that changes in place: people and what they may, alerts, the outbox, jobs, reports, snapshots, pins.
 
-SQLite by default, through SQLAlchemy, with Alembic migrations beside this file. Times are integers: microseconds since
+SQLite in the home, or PostgreSQL by `state.url`; through SQLAlchemy, with Alembic migrations beside this file.
+Times are integers: microseconds since
 1970 UTC (`_us`). Secrets are kept as SHA-256 digests only, passwords as argon2id.
 """
 
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from workbench.config import Settings, ensure_private_dir
+from workbench.errors import ConfigError, StoreError
 
 metadata = sa.MetaData()
 
@@ -233,14 +235,61 @@ snapshots = sa.Table(
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+_MIGRATING = 0x776F726B  # "work": the number of the advisory lock that a migration holds
+
+
 def engine(settings: Settings) -> sa.Engine:
-    """Open the relational state and bring it to the newest schema. Safe to call from several processes at once."""
+    """Open the relational state and bring it to the newest schema. Safe to call from several processes at once.
+
+    Raises ConfigError for a URL that is neither SQLite's nor PostgreSQL's, StoreError where the server does not answer.
+    """
     ensure_private_dir(settings.state_dir)
-    made = sa.create_engine(settings.state_url)
-    if made.dialect.name == "sqlite":
-        event.listen(made, "connect", _tune_sqlite)
-    _migrate(made)
+    return engine_at(settings.state_url)
+
+
+def engine_at(url: str) -> sa.Engine:
+    """The same for the state at a URL."""
+    made = open_engine(url)
+    try:
+        _migrate(made)
+    except sa.exc.OperationalError as error:
+        if made.dialect.name == "sqlite":
+            raise
+        where = made.url.render_as_string(hide_password=True)
+        raise StoreError(f"the state does not answer: {error.orig}", where=where, hint="See state.url.") from error
     return made
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine for a URL, as it is, without a look at its schema. Raises ConfigError."""
+    try:
+        parts = sa.make_url(url)
+        name = parts.get_backend_name()
+    except sa.exc.ArgumentError as error:
+        raise ConfigError("not a URL of a database", where="state.url", hint=_HINT) from error
+    if name == "sqlite":
+        made = sa.create_engine(parts)
+        event.listen(made, "connect", _tune_sqlite)
+        return made
+    if name != "postgresql":
+        raise ConfigError(f"the state cannot lie in {name}", where="state.url", hint=_HINT)
+    try:
+        # A connection that a restarted server has forgotten is replaced before it is used.
+        return sa.create_engine(parts.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    except ImportError as error:
+        hint = "Install the extra: workbench[backends]."
+        raise ConfigError("the driver of PostgreSQL is missing", where="state.url", hint=hint) from error
+
+
+def take_turns(connection: sa.Connection, table: sa.Table) -> None:
+    """Until the transaction ends nobody else writes to a table, so that two processes cannot see the same row free."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(sa.update(table).where(sa.false()).values({next(iter(table.c)): None}))
+    else:
+        connection.execute(sa.text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
+
+
+_HINT = "As in postgresql://user@host/database, or empty for SQLite in the home."
 
 
 def _tune_sqlite(connection, _record) -> None:  # type: ignore[no-untyped-def]
@@ -269,9 +318,11 @@ def _migrate(made: sa.Engine) -> None:
 
 @contextmanager
 def _migration_lock(made: sa.Engine) -> Iterator[sa.Connection]:
-    """One migrating process at a time: SQLite's write lock is taken before the version is looked at."""
+    """One migrating process at a time: a lock is taken before the version is looked at."""
     with made.connect() as connection:
         if made.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
         yield connection
         connection.commit()

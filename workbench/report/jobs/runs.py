@@ -63,7 +63,7 @@ def enqueue(
     so; what a person asks for is always queued.
     """
     with engine.begin() as connection:
-        _take_write_lock(connection)
+        state.take_turns(connection, state.job_runs)
         return _enqueue(connection, job, cause, scheduled_us, now_us, requested_by, key)
 
 
@@ -82,7 +82,7 @@ def claim(engine: sa.Engine, now_us: int) -> Run | None:
         if connection.execute(due).scalar() is None:
             return None
     with engine.begin() as connection:
-        _take_write_lock(connection)
+        state.take_turns(connection, state.job_runs)
         found = connection.execute(due).scalar()
         if found is None:
             return None
@@ -201,7 +201,7 @@ def switch(engine: sa.Engine, job: str, *, enabled: bool, by: str, now_us: int) 
     """Switch a job on or off; `by` is the person who does."""
     values = {"enabled": enabled, "changed_us": now_us, "changed_by": by}
     with engine.begin() as connection:
-        _take_write_lock(connection)
+        state.take_turns(connection, state.job_runs)
         known = connection.execute(sa.update(state.jobs).where(state.jobs.c.name == job).values(values)).rowcount
         if not known:
             connection.execute(state.jobs.insert().values(name=job, **values))
@@ -255,12 +255,6 @@ def _forget_old(connection: sa.Connection, job: str) -> None:
     oldest = last.scalar()
     if oldest is not None:
         connection.execute(sa.delete(table).where(ended, table.c.id <= oldest))
-
-
-def _take_write_lock(connection: sa.Connection) -> None:
-    """Take SQLite's write lock before looking, so that two processes cannot see the same thing free."""
-    if connection.dialect.name == "sqlite":
-        connection.execute(sa.update(state.job_runs).where(sa.false()).values(attempt=0))
 
 
 def _run(row: Any) -> Run:

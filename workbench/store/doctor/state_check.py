@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.config import Settings
+from workbench.errors import WorkbenchError
 from workbench.store import state
 from workbench.store.doctor.files import Backup
 from workbench.store.doctor.findings import Finding, Quarantine, Remedy
@@ -20,6 +21,7 @@ def check_state(settings: Settings, backup: Backup | None) -> Iterator[Finding]:
     """Findings about `state.db`."""
     file = settings.state_dir / "state.db"
     if not settings.state_url.startswith("sqlite"):
+        yield _server(settings)
         return
     if not file.exists():
         yield Finding("ok", "state: not there yet")
@@ -37,6 +39,15 @@ def check_state(settings: Settings, backup: Backup | None) -> Iterator[Finding]:
     yield Finding(
         "fail", f"state: {fault}", hint, Remedy(plan, lambda place: _made_anew(settings, file, source, place))
     )
+
+
+def _server(settings: Settings) -> Finding:
+    """Whether the server that holds the state answers; that its files are whole, it sees to itself."""
+    try:
+        state.engine(settings).dispose()
+    except WorkbenchError as error:
+        return Finding("fail", f"state: {error.message}", error.hint)
+    return Finding("ok", "state: in a server, which answers")
 
 
 def _fault(file: Path) -> str:
