@@ -107,8 +107,8 @@ class Kind:
         return pa.schema([*self.schema, *extra])
 
 
-SAMPLE_TYPES = ("float", "histogram")
-"""Values of `samples.type`: 0 a float, 1 a native histogram."""
+SAMPLE_TYPES = ("float", "histogram", "exemplar")
+"""Values of `samples.type`: 0 a float, 1 a native histogram, 2 an exemplar without a measurement of its own."""
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -140,8 +140,8 @@ KINDS: dict[str, Kind] = {
             (
                 Column("series", pa.int64(), "id in `series`", nullable=False),
                 Column("time", TIME, "when it was measured", nullable=False),
-                Column("type", pa.int8(), "0 float, 1 native histogram", nullable=False),
-                Column("value", pa.float64(), "the measurement in the series' unit; null for a histogram"),
+                Column("type", pa.int8(), "0 float, 1 native histogram, 2 an exemplar alone", nullable=False),
+                Column("value", pa.float64(), "the measurement in the series' unit; null where type is not 0"),
                 Column("stale", pa.bool_(), "a staleness marker: the series ended here"),
                 Column("start_time", TIME, "when the cumulative value started to count; null for gauges"),
                 Column("histogram", NATIVE_HISTOGRAM, "the native histogram, where type is 1"),

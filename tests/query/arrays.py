@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from workbench.schema import KINDS
 from workbench.store import RolledUp
+from workbench.store.exemplars import SHOWN
 from workbench.store.histograms import HistogramSamples, from_rows
 from workbench.store.registry import Identity, Series, SeriesRegistry
 
@@ -33,6 +34,7 @@ class ArrayView:
         self.lake_version = "m1"
         self._data: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._histograms: dict[int, pa.Table] = {}
+        self._exemplars: list[dict[str, Any]] = []
 
     def put(self, identity: Identity, times_us: Sequence[int], values: Sequence[float], description: str = "") -> int:
         number = len(self.registry) + 1
@@ -68,6 +70,18 @@ class ArrayView:
         ]
         self._histograms[number] = pa.Table.from_pylist(rows, KINDS["samples"].schema)
         return number
+
+    def exemplar(self, series: int, time_s: float, value: float, **attributes: str) -> None:
+        """An exemplar that a sample of that time bears."""
+        at = round(time_s * SECOND)
+        struct = {"time": at, "value": value, "trace_id": attributes.pop("trace_id", ""), "span_id": ""}
+        struct["attributes"] = list(attributes.items())
+        self._exemplars.append({"series": series, "time": at, "exemplar": struct})
+
+    def exemplars(self, ids: np.ndarray, start_us: int, end_us: int, **_: Any) -> pa.Table:
+        wanted = set(np.asarray(ids).tolist())
+        rows = [one for one in self._exemplars if one["series"] in wanted and start_us <= one["time"] <= end_us]
+        return pa.Table.from_pylist(rows, SHOWN)
 
     def histograms(self, ids: np.ndarray, start_us: int, end_us: int, **_: Any) -> HistogramSamples:
         wanted = np.unique(ids)

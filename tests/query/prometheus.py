@@ -20,7 +20,7 @@ from tests.promqltest.histogram import HINTS, Histogram
 Sample = tuple[int, float | Histogram]
 """Time in milliseconds, value."""
 
-FEATURES = "promql-experimental-functions,promql-binop-fill-modifiers,promql-delayed-name-removal"
+FEATURES = "exemplar-storage,promql-experimental-functions,promql-binop-fill-modifiers,promql-delayed-name-removal"
 
 
 def installed() -> str | None:
@@ -72,13 +72,16 @@ class Prometheus:
         found = [(time, labels, value) for labels, samples in series for time, value in samples]
         ordered = sorted(found, key=lambda one: one[0])
         for start in range(0, len(ordered), 2000):
-            body = _snappy(b"".join(_series(*one) for one in ordered[start : start + 2000]))
-            headers = {
-                "Content-Type": "application/x-protobuf",
-                "Content-Encoding": "snappy",
-                "X-Prometheus-Remote-Write-Version": "0.1.0",
-            }
-            self._opener.open(urllib.request.Request(f"{self.url}/api/v1/write", body, headers), timeout=30).read()
+            self.send(_snappy(b"".join(_series(*one) for one in ordered[start : start + 2000])))
+
+    def send(self, body: bytes) -> None:
+        """A remote-write request, compressed already."""
+        headers = {
+            "Content-Type": "application/x-protobuf",
+            "Content-Encoding": "snappy",
+            "X-Prometheus-Remote-Write-Version": "0.1.0",
+        }
+        self._opener.open(urllib.request.Request(f"{self.url}/api/v1/write", body, headers), timeout=30).read()
 
     def ask(self, path: str, **parameters: object) -> dict:
         """The JSON that `/api/v1/<path>` answers, errors included."""

@@ -28,7 +28,16 @@ from workbench.query import (
 from workbench.store import Identity
 
 NOW_S = 1_700_000_000
-ENDPOINTS = ["query", "query_range", "series", "labels", "label/job/values", "label/__name__/values", "metadata"]
+ENDPOINTS = [
+    "query_exemplars",
+    "query",
+    "query_range",
+    "series",
+    "labels",
+    "label/job/values",
+    "label/__name__/values",
+    "metadata",
+]
 TEXTS = st.sampled_from(["", "a", "b", "ab", "1"])
 LABELS = st.sampled_from(["job", "le", "sum", "on", "x1"])
 MATCHERS = st.builds(
@@ -54,7 +63,10 @@ def view_of(series) -> ArrayView:
     view = ArrayView()
     for number, (name, labels, type_), value in series:
         identity = Identity("prometheus", name, type_, "", "", (), tuple(sorted(labels.items())))
-        view.put(identity, [NOW_S * SECOND - 5 * SECOND, NOW_S * SECOND], [value, value + 1], f"help of {number}")
+        made = view.put(
+            identity, [NOW_S * SECOND - 5 * SECOND, NOW_S * SECOND], [value, value + 1], f"help of {number}"
+        )
+        view.exemplar(made, NOW_S - 5, value, number=str(number))
     return view
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from workbench.config import Ingest
 from workbench.ingest.callers import Caller
 from workbench.ingest.pieces import describe_points
-from workbench.ingest.points import Decoded, OddPoint, Rows, join_rows
+from workbench.ingest.points import EXEMPLAR_ONLY, Decoded, OddPoint, Rows, join_rows
 from workbench.ingest.refusals import Refusal, Refusals
 from workbench.ingest.series_book import SeriesBook
 
@@ -80,6 +80,7 @@ def _admit_odd(
     of_row: list[OddPoint] = []
     histograms: dict[int, dict[str, Any] | None] = {}
     bits: list[int] = []
+    alone: list[int] = []
     accepted = 0
     for point, ids in zip(odd, book.enter([point.members for point in odd], caller), strict=True):
         if isinstance(ids, Refusal):
@@ -89,6 +90,9 @@ def _admit_odd(
         for one, value in zip(ids, point.values, strict=True):
             if isinstance(value, np.uint64):
                 bits.append(int(value))
+            elif value is EXEMPLAR_ONLY:
+                alone.append(len(series))
+                bits.append(0)
             else:
                 histograms[len(series)] = value
                 bits.append(0)
@@ -104,5 +108,6 @@ def _admit_odd(
         np.array([point.stale for point in of_row], bool),
         histograms,
         {row: point.exemplar for row, point in enumerate(of_row) if point.exemplar is not None},
+        alone,
     )
     return rows, accepted

@@ -19,7 +19,7 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.ingest.events import rfc3339_us
-from workbench.ingest.points import Decoded, Member, OddPoint
+from workbench.ingest.points import EXEMPLAR_ONLY, Decoded, Member, OddPoint
 from workbench.ingest.refusals import Refusal
 from workbench.store import Identity
 
@@ -70,7 +70,9 @@ def _columnar(decoded: Decoded, number: int) -> Point | None:
 def _odd(point: OddPoint) -> Point | None:
     if isinstance(point.members, Refusal):
         return None
-    values = [float(v.view(np.float64)) if isinstance(v, np.uint64) else v for v in point.values]
+    if EXEMPLAR_ONLY in point.values:  # nothing was measured, so there is no point to send again
+        return None
+    values: list[Any] = [float(v.view(np.float64)) if isinstance(v, np.uint64) else v for v in point.values]
     return Point(point.members, 0, values, point.start_us, point.stale)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,8 @@ class Member(NamedTuple):
 class Rows:
     """Rows of `samples` as columns; `bits` are those of the doubles, 0 in `starts_us` means none.
 
-    `histograms` and `exemplars` map the number of a row to a value of the schema's struct.
+    `histograms` and `exemplars` map the number of a row to a value of the schema's struct; `alone` are the numbers of
+    those that hold an exemplar and no measurement.
     """
 
     series: np.ndarray
@@ -39,6 +41,7 @@ class Rows:
     stale: np.ndarray
     histograms: dict[int, dict[str, Any] | None] = field(default_factory=dict)
     exemplars: dict[int, dict[str, Any]] = field(default_factory=dict)
+    alone: list[int] = field(default_factory=list)
 
     def batch(self) -> pa.RecordBatch:
         """As a batch of `samples`."""
@@ -46,12 +49,13 @@ class Rows:
         n = len(self.series)
         types = np.zeros(n, np.int8)
         types[list(self.histograms)] = 1
+        types[self.alone] = 2
         bits = np.where(self.stale, np.uint64(STALE_NAN_BITS), self.bits)
         columns = [
             pa.array(self.series, pa.int64()),
             pa.array(self.times_us, pa.int64()).view(TIME),
             pa.array(types),
-            pa.array(bits.view(np.float64), mask=types == 1, from_pandas=False),
+            pa.array(bits.view(np.float64), mask=types != 0, from_pandas=False),
             pa.array(self.stale),
             pa.array(self.starts_us, pa.int64(), mask=self.starts_us == 0).view(TIME),
             _sparse(self.histograms, n, schema.field("histogram").type),
@@ -66,16 +70,25 @@ def _sparse(values: dict[int, Any], n: int, kind: pa.DataType) -> pa.Array:
     return pa.array([values.get(i) for i in range(n)], kind)
 
 
+class ExemplarOnly(Enum):
+    """What stands for the value of a point that brings none."""
+
+    EXEMPLAR_ONLY = "exemplar"
+
+
+EXEMPLAR_ONLY = ExemplarOnly.EXEMPLAR_ONLY
+
+
 @dataclass
 class OddPoint:
-    """A point of a rare kind, decoded one by one: its series with a double's bits or a histogram each.
+    """A point of a rare kind, decoded one by one: its series with a double's bits, a histogram or EXEMPLAR_ONLY each.
 
     `group` is the number of the point in its request.
     """
 
     group: int
     members: list[Member] | Refusal
-    values: list[np.uint64 | dict[str, Any] | None]
+    values: list[np.uint64 | dict[str, Any] | ExemplarOnly | None]
     start_us: int = 0
     stale: bool = False
     exemplar: dict[str, Any] | None = None
@@ -118,5 +131,6 @@ def join_rows(parts: list[Rows]) -> Rows:
     for part in parts:
         joined.histograms.update({base + i: v for i, v in part.histograms.items()})
         joined.exemplars.update({base + i: v for i, v in part.exemplars.items()})
+        joined.alone += [base + i for i in part.alone]
         base += len(part.series)
     return joined

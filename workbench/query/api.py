@@ -24,6 +24,7 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.query.endpoints.asked import Asked, Parameters
+from workbench.query.endpoints.exemplars import query_exemplars
 from workbench.query.endpoints.federate import PLAIN, federate
 from workbench.query.endpoints.labels import label_values, labels, metadata, series
 from workbench.query.endpoints.remote_read import remote_read
@@ -52,7 +53,8 @@ def prometheus_response(
 ) -> tuple[int, bytes]:
     """Answer one endpoint below `/api/v1/`: HTTP status and JSON body. Never raises for what a caller can send.
 
-    Endpoints: query, query_range, labels, label/<name>/values, series, metadata, format_query, parse_query.
+    Endpoints: query, query_range, labels, label/<name>/values, series, metadata,
+    query_exemplars, format_query, parse_query.
     """
     try:
         call = _Call(view, Asked(parameters, now_us), limits, canceled)
@@ -128,6 +130,8 @@ class _Call:
         if endpoint == "metadata":
             return metadata(self.view, self.asked), []
         budget = query_budget(self.limits, self.canceled)
+        if endpoint == "query_exemplars":
+            return query_exemplars(self.view, self.asked, budget), []
         if endpoint == "series":
             return series(self.view, self.asked, budget)
         if endpoint == "labels":

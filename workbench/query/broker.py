@@ -12,6 +12,7 @@ anywhere, so a notebook gives the same figures inside a sandbox and outside.
     POST /samples?version=&start=&end=    int64 series ids    -> two Arrow streams: offsets; times and values
     POST /histograms?version=&start=&end=                     -> four Arrow streams: of series, samples, buckets, bounds
     POST /rollups?version=&kind=&start=&end=&columns=   ids   -> Arrow stream
+    POST /exemplars?version=&start=&end=                      -> Arrow stream: series, time, exemplar
     POST /seal                                                -> JSON: lake_version
 
 Times are microseconds since 1970 UTC. An error is the JSON of all doors. PromQL's API is there too, below `/api/v1/`.
@@ -124,6 +125,12 @@ class BrokerView(View):
         wanted = np.unique(np.asarray(ids, np.int64))
         asked = {"kind": name, "start": start_us, "end": end_us, "columns": list(columns)}
         with self._ask("POST", "/rollups", wanted.tobytes(), **asked) as reply:
+            return _whole(reply)
+
+    def exemplars(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> pa.Table:
+        """As any view: exemplars that samples with start <= time <= end bear."""
+        body = np.unique(np.asarray(ids, np.int64)).tobytes()
+        with self._ask("POST", "/exemplars", body, version=version, start=start_us, end=end_us) as reply:
             return _whole(reply)
 
     def table(

@@ -118,6 +118,12 @@ class LimitedView(View):
         wanted = np.unique(np.asarray(ids, np.int64))
         return self._view.rollups(name, wanted[np.isin(wanted, self._shown_ids())], start_us, end_us, columns)
 
+    def exemplars(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> pa.Table:
+        """As the view behind, without those of hidden series."""
+        wanted = np.unique(np.asarray(ids, np.int64))
+        more = {"version": version} if version is not None else {}
+        return self._view.exemplars(wanted[np.isin(wanted, self._shown_ids())], start_us, end_us, **more)
+
     def table(
         self,
         kind: str,

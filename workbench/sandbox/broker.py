@@ -114,6 +114,7 @@ class _Answers:
             ("POST", "/samples"): self._samples,
             ("POST", "/histograms"): self._histograms,
             ("POST", "/rollups"): self._rollups,
+            ("POST", "/exemplars"): self._exemplars,
             ("POST", "/seal"): self._seal,
         }
         if path.startswith("/api/v1/"):
@@ -187,6 +188,12 @@ class _Answers:
         self._check_size(len(found.times_us) + len(found.histograms.keys))
         for table in histograms_to_tables(found):
             yield from _stream([table])
+
+    def _exemplars(self, query: dict[str, str], body: bytes) -> Iterator[bytes]:
+        ids, start_us, end_us = _span(query, body)
+        found = self._view(query).exemplars(ids, start_us, end_us)
+        self._check_size(found.num_rows)
+        yield from _stream([found])
 
     def _check_size(self, samples: int) -> None:
         limit = self._settings.query.max_samples

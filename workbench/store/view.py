@@ -16,6 +16,7 @@ from workbench import log as logs
 from workbench.config import Settings
 from workbench.errors import LogCorrupt, StoreError
 from workbench.schema import KINDS
+from workbench.store import exemplars as bearing
 from workbench.store.batches import complete, decode_present
 from workbench.store.head import Head
 from workbench.store.histograms import HistogramSamples, from_rows
@@ -87,6 +88,7 @@ class View:
         self._guard = threading.Lock()  # guards the four below
         self._unsealed: dict[str, list[LogRows]] = {}
         self._unsealed_histograms: list[pa.Table] = []
+        self._unsealed_exemplars: list[pa.Table] = []
         self._rows: dict[str, int] = {}
         self._segment = 0
         self._head = Head()
@@ -139,6 +141,7 @@ class View:
         with self._guard:
             self._unsealed = {}
             self._unsealed_histograms = []
+            self._unsealed_exemplars = []
             self._rows = {}
             self._segment = sealed
             self._head = Head()
@@ -195,14 +198,24 @@ class View:
                 self._rows[kind] = firsts[kind] + batch.num_rows
                 place = LogRows(segment, offset, firsts[kind], _oldest_us(batch) if kind == "samples" else NO_LIMIT_US)
                 self._unsealed.setdefault(kind, []).append(place)
-            if "samples" in batches and numbers(batches["samples"].column("type")).any():
-                fresh = with_rows("samples", batches["samples"], segment, firsts["samples"])
-                self._unsealed_histograms.append(_histograms_of(fresh))
+            if "samples" in batches:
+                self._keep_odd(batches["samples"], segment, firsts["samples"])
             head = self._head
         if "series" in batches and not registered:
             self._registry.add(series_rows(batches["series"]))
         if "samples" in batches:
             head.add(*float_rows(batches["samples"], pack_sequence(segment, firsts["samples"])))
+
+    def _keep_odd(self, batch: pa.RecordBatch, segment: int, first_row: int) -> None:
+        """Keep what of new samples the head does not: native histograms, and exemplars."""
+        histograms = bool((numbers(batch.column("type")) == 1).any())
+        exemplars = "exemplar" in batch.schema.names and batch.column("exemplar").null_count < batch.num_rows
+        if histograms or exemplars:
+            fresh = with_rows("samples", batch, segment, first_row)
+            if histograms:
+                self._unsealed_histograms.append(_histograms_of(fresh))
+            if exemplars:
+                self._unsealed_exemplars.append(bearing.exemplars_of(fresh))
 
     def lake_moved(self) -> bool:
         """Look for a newer manifest; what it holds is read from the lake from now on. True if there was one.
@@ -215,8 +228,8 @@ class View:
         with self._guard:
             for kind, places in self._unsealed.items():
                 self._unsealed[kind] = [place for place in places if place.segment > sealed]
-            kept = [rows for rows in self._unsealed_histograms if rows["segment"][0].as_py() > sealed]
-            self._unsealed_histograms = kept
+            self._unsealed_histograms = _after(self._unsealed_histograms, sealed)
+            self._unsealed_exemplars = _after(self._unsealed_exemplars, sealed)
         bound_us = self._clock_us() - self._settings.query.head_seconds * 1_000_000
         self._head.prune(bound_us, pack_sequence(self.sealed_segment, _ALL_ROWS), self._settings.query.head_samples)
         return True
@@ -275,6 +288,21 @@ class View:
         `name` is one of `schema.ROLLUPS`; `series` and `time` come along with `columns`. Raises VersionGone.
         """
         return self._lake.rollups(name, ids, start_us, end_us, columns, version=self._version)
+
+    def exemplars(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> pa.Table:
+        """Exemplars that samples of series with start <= time <= end bear: series, time of the sample, exemplar.
+
+        In no order. With `version` only what that manifest names. Raises VersionGone.
+        """
+        wanted = np.unique(np.asarray(ids, np.int64))
+        version = version or self._version
+        with self._guard:
+            fresh = [] if version is not None else list(self._unsealed_exemplars)
+        rows = self._lake.samples(wanted, start_us, end_us, version=version, columns=bearing.COLUMNS)
+        found = [bearing.exemplars_of(rows), *(_in_time("samples", part, start_us, end_us) for part in fresh)]
+        rows = pa.concat_tables(found)
+        rows = rows.filter(pc.is_in(rows["series"], value_set=pa.array(wanted)))
+        return _newest(rows, KINDS["samples"].key).select(bearing.SHOWN.names)
 
     def table(
         self,
@@ -357,6 +385,11 @@ def with_rows(kind: str, batch: pa.RecordBatch, segment: int, first_row: int) ->
     return pa.Table.from_arrays(
         [*whole.columns, pa.array(np.full(batch.num_rows, segment)), pa.array(rows)], schema=row_schema(kind)
     )
+
+
+def _after(tables: list[pa.Table], segment: int) -> list[pa.Table]:
+    """The tables, each of rows of one segment, of the segments after one."""
+    return [rows for rows in tables if rows["segment"][0].as_py() > segment]
 
 
 def _histograms_of(rows: pa.Table) -> pa.Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -36,7 +37,7 @@ MAX_CONTEXTS = 2**17
 MAX_CONTEXT_BYTES = 64 * 2**20
 
 MAX_EXEMPLAR_BYTES = 2**16
-"""An exemplar over it is left out; its point is kept."""
+"""Of all exemplars of a point; more are left out, and the point is kept."""
 
 _TYPES = {
     scan.GAUGE: "gauge",
@@ -245,16 +246,22 @@ def _rows(
     of_row = np.repeat(accepted, sizes)
     rows = Rows(series, times_us[of_row], bits, starts_us[of_row], stale[of_row])
     for k in np.flatnonzero(points[accepted, scan.EXEMPLAR + 1] > 0).tolist():
-        start, end = points[accepted[k], scan.EXEMPLAR : scan.EXEMPLAR + 2]
-        if end - start > MAX_EXEMPLAR_BYTES:
-            continue
-        try:
-            exemplar = exemplar_dict(metrics_pb2.Exemplar.FromString(body[start:end]))
-        except DecodeError:
-            continue
-        row = row_starts[k]
-        if kinds[accepted[k]] == scan.HISTOGRAM:  # the bucket that the exemplar fell into carries it
-            span = points[accepted[k], scan.BOUNDS : scan.BOUNDS + 2]
-            row += np.searchsorted(np.frombuffer(body[span[0] : span[1]], "<f8"), exemplar["value"])
-        rows.exemplars[int(row)] = exemplar
+        in_buckets = kinds[accepted[k]] == scan.HISTOGRAM
+        span = points[accepted[k], scan.BOUNDS : scan.BOUNDS + 2]
+        for exemplar in _exemplars(body, points[accepted[k]], in_buckets=in_buckets):
+            # The bucket that an exemplar fell into carries it; of several for one row, the last.
+            bucket = np.searchsorted(np.frombuffer(body[span[0] : span[1]], "<f8"), exemplar["value"])
+            rows.exemplars[int(row_starts[k] + (bucket if in_buckets else 0))] = exemplar
     return rows
+
+
+def _exemplars(body: bytes, point: np.ndarray, *, in_buckets: bool) -> list[dict[str, Any]]:
+    """The exemplars of a point; none where they are too many bytes, or not readable."""
+    start, end = point[scan.EXEMPLAR : scan.EXEMPLAR + 2]
+    if end - start > MAX_EXEMPLAR_BYTES:
+        return []
+    message = metrics_pb2.HistogramDataPoint if in_buckets else metrics_pb2.NumberDataPoint
+    try:
+        return [exemplar_dict(one) for one in message.FromString(body[start:end]).exemplars]
+    except DecodeError:
+        return []

@@ -38,7 +38,7 @@ RESOURCE, KIND, TEMPORALITY, MONOTONIC, NAME, UNIT, DESCRIPTION, SCOPE = 0, 1, 2
 _METRIC_COLUMNS = 12
 
 # Columns of `OtlpColumns.points`. FORM says what VALUE's bits are; BOUNDS of a point that is decoded one by one is its
-# whole message.
+# whole message; EXEMPLAR goes from the first exemplar's tag to the end of the last one.
 METRIC, TIME, START, VALUE, FORM, FLAGS, COUNT, TOTAL, HAS_TOTAL, BOUNDS, BUCKETS, EXEMPLAR = (
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13,
 )  # fmt: skip
@@ -312,7 +312,7 @@ def _scan_number_point(
     size = np.int64(0)
     while at < end:
         opened = at
-        field, wire, value, start, at = read_field(body, at, end, state)
+        field, wire, value, _, at = read_field(body, at, end, state)
         if at < 0:
             return size
         if wire == FIXED64:
@@ -329,7 +329,9 @@ def _scan_number_point(
                 copy_bytes(body, opened, at, keys, base + size)
                 size += at - opened
             elif field == 5:
-                row[EXEMPLAR], row[EXEMPLAR + 1] = start, at
+                if row[EXEMPLAR + 1] == 0:
+                    row[EXEMPLAR] = opened
+                row[EXEMPLAR + 1] = at
         elif field == 8 and wire == VARINT:
             row[FLAGS] = np.int64(value & np.uint64(0xFFFFFFFF))
     return size
@@ -370,7 +372,9 @@ def _scan_histogram_point(
                 copy_bytes(body, opened, at, keys, base + size)
                 size += at - opened
             elif field == 8:
-                row[EXEMPLAR], row[EXEMPLAR + 1] = start, at
+                if row[EXEMPLAR + 1] == 0:
+                    row[EXEMPLAR] = opened
+                row[EXEMPLAR + 1] = at
         elif field == 10 and wire == VARINT:
             row[FLAGS] = np.int64(value & np.uint64(0xFFFFFFFF))
     return size

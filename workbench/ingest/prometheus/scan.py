@@ -31,7 +31,8 @@ class WriteColumns(NamedTuple):
 
     `words` and `key_starts` (int64[n + 1]): for each of n series the bytes of its labels, as a key of `ByteTable`.
     `series` (int64[m]): which of the n series a sample belongs to; `times_ms` (int64[m]) since 1970; `bits` (uint64[m])
-    of its double. `odd` (int64[k, 2]): start and end in the body of each TimeSeries that holds native histograms.
+    of its double. `odd` (int64[k, 2]): start and end in the body of each TimeSeries that holds native histograms or
+    exemplars.
     """
 
     words: np.ndarray
@@ -132,7 +133,7 @@ def _scan_series(
     key = 8 * (first_word + 1)
     size = 0
     run_start = run_end = at  # labels that stand side by side are copied at once
-    histograms = False
+    odd_ones = False
     while at < end:
         opened = at
         field, wire, _, start, at = read_field(body, at, end, state)
@@ -153,15 +154,15 @@ def _scan_series(
             _scan_sample(body, start, at, state, number, series, times_ms, bits)
             if state[STATUS] != OK:
                 return
-        elif field == 4:
-            histograms = True
+        elif field in (3, 4):
+            odd_ones = True
     copy_bytes(body, run_start, run_end, keys, key + size)
     size += run_end - run_start
     words[first_word] = size
     state[_SERIES] += 1
     state[_WORDS] += 1 + padded(size) // 8
     key_starts[number + 1] = state[_WORDS]
-    if histograms:
+    if odd_ones:
         odd[state[_ODD], 0] = message
         odd[state[_ODD], 1] = end
         state[_ODD] += 1

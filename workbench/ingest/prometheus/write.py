@@ -1,7 +1,7 @@
 """Prometheus remote write 1.0: snappy block, WriteRequest, labels as the series' identity.
 
 Source: https://prometheus.io/docs/specs/prw/remote_write_spec/. Series keep their Prometheus names (convention
-`prometheus`, type unknown: the protocol does not say it beside the sample). Exemplars and metadata are not kept.
+`prometheus`, type unknown: the protocol does not say it beside the sample). Metadata are not kept.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from workbench.errors import InputError, TooLarge
 from workbench.ingest.points import MAX_KEY_BYTES, Decoded, Member, OddPoint, Rows
+from workbench.ingest.prometheus.exemplars import exemplar_point
 from workbench.ingest.prometheus.histogram import native_histogram
 from workbench.ingest.prometheus.prompb import TimeSeries, WriteRequest
 from workbench.ingest.prometheus.scan import WriteColumns, scan_write
@@ -58,7 +59,7 @@ def decode_write(message: bytes) -> Decoded:
         if columns is None:
             raise InputError("the remote-write message has a form that is not readable")
     times_us = np.clip(columns.times_ms, -MAX_TIME_MS, MAX_TIME_MS) * 1000
-    odd, odd_times = _native_histograms(message, columns.odd)
+    odd, odd_times = _odd_points(message, columns.odd)
     for position, point in enumerate(odd):
         point.group = len(times_us) + position
     labels = _Labels(columns)
@@ -144,17 +145,25 @@ def members_of(labels: Any, type_: str = "unknown") -> list[Member] | Refusal:
     return [Member(Identity("prometheus", name, type_, "", "", (), attributes), "", "")]
 
 
-def _native_histograms(message: bytes, spans: np.ndarray) -> tuple[list[OddPoint], list[int]]:
-    """Native histograms of the series in those spans, and their times."""
+def _microseconds(time_ms: int) -> int:
+    return max(-MAX_TIME_MS, min(MAX_TIME_MS, time_ms)) * 1000
+
+
+def _odd_points(message: bytes, spans: np.ndarray) -> tuple[list[OddPoint], list[int]]:
+    """Native histograms and exemplars of the series in those spans, and their times."""
     found: list[OddPoint] = []
     times_us: list[int] = []
     if int((spans[:, 1] - spans[:, 0]).sum()) > MAX_PARSED_BYTES:
-        raise TooLarge(f"over {MAX_PARSED_BYTES} bytes of native histograms", hint="Send fewer per request.")
+        raise TooLarge(
+            f"over {MAX_PARSED_BYTES} bytes of native histograms and exemplars", hint="Send fewer per request."
+        )
     for start, end in spans.tolist():
         try:
             series = TimeSeries.FromString(message[start:end])
         except DecodeError as error:
-            raise InputError("a series with native histograms is malformed", where=f"byte {start}") from error
+            raise InputError(
+                "a series with native histograms or exemplars is malformed", where=f"byte {start}"
+            ) from error
         members = members_of(series.labels, NATIVE)
         for histogram in series.histograms:
             stale = np.float64(histogram.sum).view(np.uint64) == STALE_NAN_BITS
@@ -163,5 +172,9 @@ def _native_histograms(message: bytes, spans: np.ndarray) -> tuple[list[OddPoint
                 found.append(OddPoint(0, value, []))
             else:
                 found.append(OddPoint(0, members, [value], stale=bool(stale)))
-            times_us.append(max(-MAX_TIME_MS, min(MAX_TIME_MS, histogram.timestamp)) * 1000)
+            times_us.append(_microseconds(histogram.timestamp))
+        bearer = members if series.histograms else members_of(series.labels)
+        for exemplar in series.exemplars:
+            found.append(exemplar_point(exemplar, bearer))
+            times_us.append(_microseconds(exemplar.timestamp))
     return found, times_us

@@ -23,6 +23,7 @@ _PATHS = {
     "labels": ["GET", "POST"],
     "label/{name}/values": ["GET"],
     "metadata": ["GET"],
+    "query_exemplars": ["GET", "POST"],
     "format_query": ["GET", "POST"],
     "parse_query": ["GET", "POST"],
 }

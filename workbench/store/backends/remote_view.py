@@ -17,6 +17,7 @@ import pyarrow as pa
 from workbench.errors import Forbidden, StoreError
 from workbench.schema import KINDS, STALE_NAN_BITS
 from workbench.store.backends.protocols import LabelledSamples, LabelMatcher, Labels, TimeSeriesStore, Warehouse, joined
+from workbench.store.exemplars import SHOWN
 from workbench.store.follow import Follower
 from workbench.store.registry import Identity, Series, SeriesRegistry, series_batch
 from workbench.store.samples import Samples
@@ -174,6 +175,12 @@ class RemoteView(View):
             for name, known in values.items()
             if name != "__name__" and counts[name] == len(labels) and len(known) <= _NARROWING
         ]
+
+    def exemplars(self, ids: np.ndarray, start_us: int, end_us: int, *, version: str | None = None) -> pa.Table:
+        """As any view, where the samples are local; a time-series store is not asked for any."""
+        if self.timeseries is None or version is not None:
+            return self.local.exemplars(ids, start_us, end_us, version=version)
+        return SHOWN.empty_table()
 
     def table(
         self,
