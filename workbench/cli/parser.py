@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench
+from workbench.cli.index import add_index
 from workbench.cli.jobs_parser import add_jobs, add_publish
 from workbench.cli.quality_parser import add_dead_letters, add_doctor
 
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_user(commands)
     _add_backup(commands)
     add_dead_letters(commands, _command)
+    add_index(commands, _command)
     return parser
 
 

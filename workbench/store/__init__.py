@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         histograms_to_tables,
         no_histograms,
     )
-    from workbench.store.index.build import build_index
+    from workbench.store.index.build import build_index, drop_index
+    from workbench.store.index.inspection import index_coverage, verify_index
     from workbench.store.lake import Lake
     from workbench.store.lock import FileLock
     from workbench.store.registry import Identity, Series, SeriesRegistry, series_batch, series_rows
@@ -77,6 +78,9 @@ _HOMES = {
     "apply_retention": "retention",
     "attach": "client",
     "build_index": "index.build",
+    "drop_index": "index.build",
+    "index_coverage": "index.inspection",
+    "verify_index": "index.inspection",
     "back_up": "backup",
     "compact": "compaction",
     "copy_state": "state_copy",
@@ -148,11 +152,13 @@ __all__ = [
     "concatenate_histograms",
     "copy_state",
     "decode_batches",
+    "drop_index",
     "encode_batches",
     "examine_home",
     "fold",
     "histograms_from_tables",
     "histograms_to_tables",
+    "index_coverage",
     "no_histograms",
     "open_timeseries",
     "open_view",
@@ -164,4 +170,5 @@ __all__ = [
     "series_rows",
     "shown_url",
     "update_rollups",
+    "verify_index",
 ]

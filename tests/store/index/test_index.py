@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from store.index.conftest import DAY_US, EVER, HOUR_US, NOW_US, STALE, START_US, by_rows, commit, rebuild, same
 
 from workbench.config import Settings
-from workbench.store import build_index, compact
+from workbench.store import build_index, compact, drop_index, index_coverage, verify_index
 from workbench.store.index.catalog import catalog_path, index_dir, read_catalog
 from workbench.store.index.read import IndexedLake
 from workbench.store.lake import Lake
@@ -192,3 +192,23 @@ def test_index_and_rows_agree_whatever_came_in_whatever_order(tmp_path_factory, 
     for version in versions:
         for low, high in ((0, EVER), (start_us, start_us + HOUR_US)):
             assert same(reader.samples(IDS, low, high, version), by_rows(lake, IDS, low, high, version))
+
+
+def test_coverage_and_verdicts(lake):
+    commit(lake, 1, *steady(START_US, 4))
+    assert index_coverage(lake, NOW_US).waiting == 2
+    rebuild(lake)
+    found = index_coverage(lake, NOW_US)
+    assert (found.valid, found.stale, found.waiting, found.samples) == (2, 0, 0, 5 * 960)
+    assert (found.start_us, found.end_us) == (START_US, START_US + 4 * HOUR_US)
+    assert [verdict.fault for verdict in verify_index(lake)] == ["", ""]
+    victim = index_dir(lake.settings) / read_catalog(lake.settings)[1].file
+    content = bytearray(victim.read_bytes())
+    content[150] ^= 1
+    victim.write_bytes(content)
+    first, second = verify_index(lake)
+    assert not first.fault
+    assert "not what it should be" in second.fault
+    drop_index(lake.settings)
+    assert index_coverage(lake, NOW_US).waiting == 2
+    assert rebuild(lake).blocks == 2

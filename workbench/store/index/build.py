@@ -22,6 +22,7 @@ from workbench.store.index.block import BlockWriter
 from workbench.store.index.catalog import (
     Entry,
     catalog_lock,
+    catalog_path,
     fingerprint,
     index_dir,
     read_catalog,
@@ -62,7 +63,7 @@ def build_index(lake: Lake, now_us: int, *, stop: Callable[[], bool] = lambda: F
     settings = lake.settings
     with catalog_lock(settings):
         lake.refresh()
-        wanted = _wanted(lake, now_us)
+        wanted = wanted_blocks(lake, now_us)
         kept = _prune(settings, wanted)
         known = {entry.start_us for entry in kept}
         missing = {start: files for start, files in wanted.items() if start not in known}
@@ -85,6 +86,14 @@ def build_index(lake: Lake, now_us: int, *, stop: Callable[[], bool] = lambda: F
         return done
 
 
+def drop_index(settings: Settings) -> None:
+    """Delete the index; queries read rows until it is made anew."""
+    with catalog_lock(settings):
+        catalog_path(settings).unlink(missing_ok=True)
+        for path in index_dir(settings).glob("*.chunks"):
+            path.unlink(missing_ok=True)
+
+
 def length_us(settings: Settings) -> int:
     """Length of a block."""
     return settings.index.block_seconds * 1_000_000
@@ -95,8 +104,8 @@ def block_files(lake: Lake, start_us: int, version: str | None = None) -> list[D
     return lake.snapshot("samples", version).overlapping(None, start_us, start_us + length_us(lake.settings) - 1)
 
 
-def _wanted(lake: Lake, now_us: int) -> dict[int, list[DataFile]]:
-    """Blocks that should be there."""
+def wanted_blocks(lake: Lake, now_us: int) -> dict[int, list[DataFile]]:
+    """Blocks that should be there: start of each -> the lake files that can hold its rows."""
     settings, length = lake.settings, length_us(lake.settings)
     oldest = now_us - settings.index.window_days * DAY_US
     # As long as compaction waits for samples on their way.
