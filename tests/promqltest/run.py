@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.promqltest.histogram import Histogram, histogram_of
+from tests.promqltest.own_bounds import with_own_bounds
 from tests.promqltest.script import Broken, Clear, Eval, Expectation, Load, read
 from tests.promqltest.series import STALE, Value
 from tests.query.arrays import SECOND, ArrayView
@@ -69,7 +70,8 @@ def view_of(loads: Iterable[Load]) -> ArrayView:
     """A view that holds what was loaded. Series that are loaded twice have the samples of both."""
     found: dict[tuple[tuple[str, str], ...], dict[int, Value]] = {}
     for load in loads:
-        for labels, values, _ in load.series:
+        given = [(labels, values) for labels, values, _ in load.series]
+        for labels, values in [*given, *(with_own_bounds(given) if load.with_nhcb else ())]:
             samples = found.setdefault(tuple(sorted(labels.items())), {})
             samples.update((place * load.step_us, value) for place, value in enumerate(values) if value is not None)
     return view_of_series((dict(labels), sorted(samples.items())) for labels, samples in found.items())

@@ -85,9 +85,12 @@ def is_stale(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values).view(np.uint64) == np.uint64(schema.STALE_NAN_BITS)
 
 
-def read(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget: Budget) -> Loaded:
+def read(
+    view: View, rows: Sequence[Row], start_us: int, end_us: int, budget: Budget, *, counting: bool = False
+) -> Loaded:
     """The samples of some rows, both ends included, in an order of the rows that suits the store.
 
+    `counting`: of native histograms nothing but count and sum is wanted; then resets are marked among their hints.
     Raises QueryLimit, through the budget, before much more was read than it allows.
     """
     histograms = [row for row in rows if row.kind == "histogram"]
@@ -96,7 +99,7 @@ def read(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget: Bu
     from workbench.query.histograms.reading import beside
 
     loaded = _read_floats(view, [row for row in rows if row.kind != "histogram"], start_us, end_us, budget)
-    return beside(view, loaded, histograms, start_us, end_us, budget)
+    return beside(view, loaded, histograms, start_us, end_us, budget, counting=counting)
 
 
 def _read_floats(view: View, rows: Sequence[Row], start_us: int, end_us: int, budget: Budget) -> Loaded:

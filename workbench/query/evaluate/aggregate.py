@@ -130,7 +130,7 @@ def _ranked(context: Context, operator: str, vector: Vector, groups: list[list[i
     if operator == "limit_ratio":
         places = np.array([[place(labels)] for labels in vector.labels])
         taken = np.where(sizes >= 0, places < sizes, places >= 1 + sizes)
-        return vector.with_values(vector.values, vector.present & taken)
+        return vector.only(vector.there & taken)
     kept = np.zeros_like(vector.present)
     for rows in groups:
         context.check_time()

@@ -11,7 +11,7 @@ from workbench.query.evaluate.context import Context
 from workbench.query.evaluate.values import Scalar, Vector, drop_name, dropping, empty, keeping, show, stacked, unique
 from workbench.query.histograms.grid import Grid
 from workbench.query.names import Labels
-from workbench.query.promql.nodes import COMPARISONS, Binary, Matching
+from workbench.query.promql.nodes import COMPARISONS, TRIMS, Binary, Matching
 
 _OPERATORS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "%": np.fmod, "^": np.power, "atan2": np.arctan2,
@@ -39,18 +39,28 @@ def _apply(operator: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 def _with_scalar(context: Context, node: Binary, left: Scalar | Vector, right: Scalar | Vector) -> Vector:
     vector = left if isinstance(left, Vector) else right
     assert isinstance(vector, Vector)
-    out = _apply(node.operator, left.values, right.values)
     native: Grid | None = None
     if vector.native is not None:
         from workbench.query.evaluate.native.binary import with_scalar
 
         numbers = right.values if vector is left else left.values
         native = with_scalar(context, node, vector, numbers, left=vector is left)
+    if node.operator in TRIMS:
+        _say_floats(context, node, vector.present)
+        return vector.only(np.zeros_like(vector.present)).with_native(native)
+    out = _apply(node.operator, left.values, right.values)
     if node.operator not in COMPARISONS:
         return vector.with_values(out).with_native(native).without_name()
     if node.returns_bool:
         return vector.with_values(out.astype(np.float64)).without_name()
     return vector.with_values(vector.values, vector.present & out)
+
+
+def _say_floats(context: Context, node: Binary, met: np.ndarray) -> None:
+    if met.any():
+        from workbench.query.evaluate.native.binary import say_incompatible
+
+        say_incompatible(context, node, "float", "float", met)
 
 
 def _signature(matching: Matching) -> Callable[[Labels], Labels]:
@@ -126,7 +136,11 @@ def _combined(
     """The operator applied to series that stand side by side. Raises QueryError where matches are not unique."""
     present = many.present & one.present
     sides = (one, many) if matching.group == "right" else (many, one)
-    out = _apply(node.operator, sides[0].values, sides[1].values)
+    if node.operator in TRIMS:
+        _say_floats(context, node, present)
+        present, out = np.zeros_like(present), np.zeros(present.shape)
+    else:
+        out = _apply(node.operator, sides[0].values, sides[1].values)
     matched = present
     if node.operator in COMPARISONS and not node.returns_bool:
         values, present = sides[0].values, present & out
@@ -161,9 +175,10 @@ def _once(vector: Vector, key: Callable[[Labels], Labels], side: str, active: np
         rows = found.setdefault(key(labels), [])
         for other in rows:
             if (there[other] & there[row] & active).any():
+                pair = sorted((show(labels), show(vector.labels[other])))
                 raise QueryError(
                     f"found duplicate series for the match group {show(key(labels))} on the {side} hand-side "
-                    f"of the operation: [{show(labels)}, {show(vector.labels[other])}];"
+                    f"of the operation: [{pair[0]}, {pair[1]}];"
                     "many-to-many matching not allowed: matching labels must be unique on one side"
                 )
         rows.append(row)
@@ -182,7 +197,7 @@ def _no_duplicates(keys: Sequence[object], present: np.ndarray, message: str) ->
 
 
 def _result_labels(node: Binary, matching: Matching, many: Labels, one: Labels) -> Labels:
-    labels = dict(many if node.operator in COMPARISONS else drop_name(many))
+    labels = dict(many if node.operator in (*COMPARISONS, *TRIMS) else drop_name(many))
     if not matching.group:
         if matching.on:
             labels = {name: value for name, value in labels.items() if name in matching.labels}

@@ -13,7 +13,7 @@ from workbench.errors import NotEvaluated, QueryError
 from workbench.query.evaluate.annotations import Annotations
 from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.index import LabelIndex
-from workbench.query.promql.nodes import Duration, Literal, Node, When
+from workbench.query.promql.nodes import Duration, Literal, Node, Span, When
 from workbench.query.promql.text import MAX_DURATION_US
 from workbench.query.samples import Budget
 
@@ -49,6 +49,7 @@ class Context:
     step_us: int
     evaluate: Callable[[Context, Node], Scalar | Vector]
     budget: Budget
+    counting: frozenset[Span] = frozenset()
     notes: Annotations = field(default_factory=Annotations)
 
     @property

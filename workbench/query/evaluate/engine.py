@@ -16,6 +16,7 @@ from workbench.query.evaluate import aggregate, binary, functions, info, labels,
 from workbench.query.evaluate.annotations import INFO, WARNING
 from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.limits import never, query_budget
+from workbench.query.evaluate.native.counting import counting_selectors
 from workbench.query.evaluate.values import Scalar, Vector
 from workbench.query.histograms.grid import Grid
 from workbench.query.index import label_index
@@ -47,7 +48,7 @@ def instant(
     answer any more. Raises QuerySyntaxError, NotEvaluated, QueryLimit, QueryCanceled, QueryError.
     """
     node = _parsed(expr) if isinstance(expr, str) else expr
-    context = _context(view, np.array([time_us], np.int64), 0, limits, (time_us, time_us), canceled)
+    context = _context(view, node, np.array([time_us], np.int64), 0, limits, (time_us, time_us), canceled)
     _EVALUATIONS.labels("instant").inc()
     bare = _bare(node)
     if (text := _text(bare)) is not None:
@@ -85,7 +86,7 @@ def range_query(
         raise QueryError(f'invalid expression type "{found}" for range query, must be Scalar or instant Vector')
     _EVALUATIONS.labels("range").inc()
     times_us = np.arange(start_us, end_us + 1, step_us, dtype=np.int64)
-    context = _context(view, times_us, step_us, limits, (start_us, end_us), canceled)
+    context = _context(view, node, times_us, step_us, limits, (start_us, end_us), canceled)
     return _said(_result(_evaluate(context, node), context, "matrix"), context, expr)
 
 
@@ -99,6 +100,7 @@ _remembered = lru_cache(maxsize=512)(parse)
 
 def _context(
     view: View,
+    node: Node,
     times_us: np.ndarray,
     step_us: int,
     limits: config.Query,
@@ -106,7 +108,8 @@ def _context(
     canceled: Callable[[], bool],
 ) -> Context:
     budget = query_budget(limits, canceled)
-    return Context(view, label_index(view), limits, times_us, edges_us, step_us, _evaluate, budget)
+    counting = counting_selectors(node)
+    return Context(view, label_index(view), limits, times_us, edges_us, step_us, _evaluate, budget, counting)
 
 
 def _evaluate(context: Context, node: Node) -> Scalar | Vector:

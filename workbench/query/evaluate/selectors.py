@@ -212,7 +212,8 @@ def load(
     """The samples that windows (end - window, end] can see, of some rows of the selector or of all."""
     if rows is None:
         rows = [context.index.rows[number] for number in context.index.select(selector.matchers)]
-    loaded = read(context.view, rows, int(ends_us.min()) - window_us + 1, int(ends_us.max()), context.budget)
+    first, last = int(ends_us.min()) - window_us + 1, int(ends_us.max())
+    loaded = read(context.view, rows, first, last, context.budget, counting=selector.span in context.counting)
     if loaded.reach_us is not None:
         context.notes.info(gone_text(_LEVEL_OF[int(loaded.reach_us.max())]), selector)
     return loaded

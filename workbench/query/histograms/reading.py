@@ -12,7 +12,7 @@ from workbench.query.histograms.resets import counts_fell
 from workbench.query.index import Row
 from workbench.query.names import Labels
 from workbench.query.samples import Budget, Loaded
-from workbench.schema import GAUGE, NO_RESET, RESET_UNKNOWN
+from workbench.schema import GAUGE, NO_RESET, RESET, RESET_UNKNOWN
 from workbench.store import HistogramSamples
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ HISTORY_US = 600_000_000
 """How far before what is asked for a predecessor is looked for, by which the first is known to count on."""
 
 
-def beside(view: View, loaded: Loaded, rows: Sequence[Row], start_us: int, end_us: int, budget: Budget) -> Loaded:
+def beside(
+    view: View, loaded: Loaded, rows: Sequence[Row], start_us: int, end_us: int, budget: Budget, *, counting: bool
+) -> Loaded:
     """The samples loaded, and the native histograms of some rows, under the labels of all. Raises QueryLimit."""
     place: dict[Labels, int] = {labels: number for number, labels in enumerate(loaded.labels)}
     for row in rows:
@@ -35,7 +37,7 @@ def beside(view: View, loaded: Loaded, rows: Sequence[Row], start_us: int, end_u
     merged = _of_series(found, np.array([owners[one] for one in found.ids.tolist()], np.int64), len(place))
     reach_us = None if loaded.reach_us is None else np.append(loaded.reach_us, np.zeros(more, np.int64))
     whole = replace(loaded, labels=list(place), offsets=offsets, native=merged, reach_us=reach_us)
-    return replace(whole, native=_with_hints(whole, merged).where(merged.times_us >= start_us))
+    return replace(whole, native=_with_hints(whole, merged, counting).where(merged.times_us >= start_us))
 
 
 def _of_series(found: HistogramSamples, owners: np.ndarray, n: int) -> HistogramSamples:
@@ -55,7 +57,7 @@ def _of_series(found: HistogramSamples, owners: np.ndarray, n: int) -> Histogram
     )
 
 
-def _with_hints(loaded: Loaded, samples: HistogramSamples) -> HistogramSamples:
+def _with_hints(loaded: Loaded, samples: HistogramSamples, counting: bool) -> HistogramSamples:
     """With the hints that Prometheus' storage gives: what counts on from its predecessor is known not to be reset."""
     held = samples.histograms
     m = len(samples.times_us)
@@ -64,9 +66,10 @@ def _with_hints(loaded: Loaded, samples: HistogramSamples) -> HistogramSamples:
     before = after - 1
     same = (series[after] == series[before]) & ~samples.stale[before]
     same &= (held.hints[after] != GAUGE) & (held.hints[before] != GAUGE)
-    same &= held.schemas[after] == held.schemas[before]
-    same &= held.zero_thresholds[after] == held.zero_thresholds[before]
-    same &= np.diff(held.bound_offsets)[after] == np.diff(held.bound_offsets)[before]
+    if not counting:
+        same &= held.schemas[after] == held.schemas[before]
+        same &= held.zero_thresholds[after] == held.zero_thresholds[before]
+        same &= np.diff(held.bound_offsets)[after] == np.diff(held.bound_offsets)[before]
     if same.any() and len(loaded.times_us):
         # A float in between breaks the row.
         owner = np.repeat(np.arange(len(loaded.labels)), np.diff(loaded.offsets))
@@ -78,4 +81,6 @@ def _with_hints(loaded: Loaded, samples: HistogramSamples) -> HistogramSamples:
     pairs = np.flatnonzero(same)
     counts_on = ~counts_fell(held, before[pairs], after[pairs])
     hints[after[pairs[counts_on]]] = NO_RESET
+    if counting:
+        hints[after[pairs[~counts_on]]] = RESET
     return replace(samples, histograms=held._replace(hints=hints))

@@ -54,9 +54,7 @@ def _fell(held, old, new):  # type: ignore[no-untyped-def]
     a, b = held.bucket_offsets[old], held.bucket_offsets[old + 1]
     c, d = held.bucket_offsets[new], held.bucket_offsets[new + 1]
     if schema == CUSTOM or held.schemas[old] == CUSTOM:
-        if schema != CUSTOM:
-            return threshold < held.zero_thresholds[old]
-        if held.schemas[old] != CUSTOM:
+        if schema != held.schemas[old]:
             return True
         left = held.bounds[held.bound_offsets[old] : held.bound_offsets[old + 1]]
         right = held.bounds[held.bound_offsets[new] : held.bound_offsets[new + 1]]

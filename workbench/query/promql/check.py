@@ -90,6 +90,10 @@ def binary(operator: Token, left: Node, right: Node, returns_bool: bool, matchin
     if SCALAR in (left.type, right.type):
         if sign in nodes.SET_OPERATORS:
             raise QuerySyntaxError(f"set operator {sign!r} not allowed in binary scalar expression", position=where)
+        if sign in nodes.TRIMS and scalars:
+            raise QuerySyntaxError(
+                f"operator {sign!r} not allowed between scalars: it trims histograms", position=where
+            )
         if matching.labels:
             raise QuerySyntaxError("vector matching only allowed between instant vectors", position=where)
         if matching.fill_left is not None or matching.fill_right is not None:

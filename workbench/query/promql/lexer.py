@@ -59,7 +59,7 @@ _STRING = {
     "'": re.compile(r"'(?:[^'\\\n]|\\[^\n])*'"),
     "`": re.compile(r"`[^`]*`"),
 }
-_SIGNS = re.compile(r"==|=~|!=|!~|<=|>=|[-+*/%^=<>(),{}\[\]@:]")
+_SIGNS = re.compile(r"==|=~|!=|!~|<=|>=|</|>/|[-+*/%^=<>(),{}\[\]@:]")
 _IN_BRACES = frozenset(("=", "!=", "=~", "!~", ",", "}"))
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 _NAMES = {"(": "parenthesis", "[": "bracket", "{": "brace"}

@@ -23,10 +23,11 @@ Span = tuple[int, int]
 
 COMPARISONS = ("==", "!=", "<=", "<", ">=", ">")
 SET_OPERATORS = ("and", "or", "unless")
+TRIMS = ("</", ">/")
 PRECEDENCE = {
     "or": 1,
     **dict.fromkeys(("and", "unless"), 2),
-    **dict.fromkeys(COMPARISONS, 3),
+    **dict.fromkeys((*COMPARISONS, *TRIMS), 3),
     **dict.fromkeys(("+", "-"), 4),
     **dict.fromkeys(("*", "/", "%", "atan2"), 5),
     "^": 6,

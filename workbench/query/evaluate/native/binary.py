@@ -10,11 +10,9 @@ from workbench.query.evaluate.context import Context
 from workbench.query.evaluate.values import Vector
 from workbench.query.histograms import combine, resets
 from workbench.query.histograms.grid import Grid, divided, joined, no_grid, overlaid, scaled, scattered
-from workbench.query.promql.nodes import Binary
+from workbench.query.promql.nodes import TRIMS, Binary
 from workbench.schema import GAUGE
 from workbench.store import Histograms
-
-_TRIMS = ("</", ">/")
 
 
 class Elements(NamedTuple):
@@ -66,7 +64,7 @@ def with_number(context: Context, node: Binary, grid: Grid, numbers: np.ndarray,
         out = _marked(scaled(held, factors), factors < 0)
     elif node.operator == "/" and left:
         out = _marked(divided(held, factors), factors < 0)
-    elif node.operator in _TRIMS and left:
+    elif node.operator in TRIMS and left:
         from workbench.query.histograms.trim import trimmed
 
         out = trimmed(held, factors, above=node.operator == "</")
