@@ -17,7 +17,7 @@ from conftest import ROOT
 
 import workbench
 from workbench import config
-from workbench.errors import InputError, QueryLimit, QuerySyntaxError
+from workbench.errors import InputError, QueryLimit, QuerySyntaxError, VersionGone
 from workbench.query import Matcher, open_workbench, select
 from workbench.query.catalog import as_dict, as_yaml
 from workbench.query.times import duration_us, moment_us
@@ -68,6 +68,18 @@ def test_query_answers_with_the_workbench_stopped(home):
     assert found.dims == ("series", "time")
     assert dict(zip(found.cpu_mode.values, found.values[:, 0], strict=True)) == {"user": 1000, "system": 49}
     assert wb.version == version == found.attrs["lake_version"]
+
+
+def test_a_time_names_the_version_that_was_the_newest_then(home):
+    settings, version, _ = home
+    wb = open_workbench(settings.home)
+    sealed_us = open_workbench(settings.home, version=version).view.version_time_us
+    assert wb.at(as_of=(sealed_us + 1) / 1e6).version == version
+    assert open_workbench(settings.home, as_of="now").pinned
+    with pytest.raises(VersionGone, match="not there"):
+        wb.at(as_of="1990-01-01")
+    with pytest.raises(InputError):
+        wb.at(as_of="now", version=version)
 
 
 def test_a_named_version_gives_the_same_without_the_log(home):

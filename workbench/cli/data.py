@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from workbench.query import Result
+    from workbench.store import View
 
 
 def open_home(options: argparse.Namespace, *, make: bool = False) -> config.Settings:
@@ -62,7 +63,7 @@ def query(options: argparse.Namespace) -> int:
     if options.sql:
         if ranged or options.time:
             raise InputError("a statement names its times itself: WHERE time >= …", where="--sql")
-        answer: Result | pa.Table = _answer_sql(options.expr, settings)
+        answer: Result | pa.Table = _answer_sql(options, settings)
     else:
         answer = _evaluate(options, settings, ranged)
     if options.output:
@@ -75,21 +76,32 @@ def query(options: argparse.Namespace) -> int:
     return 0
 
 
-def _answer_sql(text: str, settings: config.Settings) -> pa.Table:
-    from workbench.query import sql
+def _view(options: argparse.Namespace, settings: config.Settings) -> tuple[View, int]:
+    """The data that was asked for, and what time it is there: now, or that of a named version."""
     from workbench.store import open_view
 
-    return sql(open_view(settings), text, now_us=time.time_ns() // 1000, limits=settings.query)
+    now_us, version = time.time_ns() // 1000, options.lake_version
+    if options.as_of:
+        if version:
+            raise InputError("give either a version or a time", where="--as-of")
+        version = open_view(settings).version_at(parse_time(options.as_of, now_us, where="--as-of"))
+    view = open_view(settings, version=version or None)
+    return view, view.version_time_us if version else now_us
+
+
+def _answer_sql(options: argparse.Namespace, settings: config.Settings) -> pa.Table:
+    from workbench.query import sql
+
+    view, now_us = _view(options, settings)
+    return sql(view, options.expr, now_us=now_us, limits=settings.query)
 
 
 def _evaluate(options: argparse.Namespace, settings: config.Settings, ranged: list[str]) -> Result:
     from workbench.query import instant, range_query
-    from workbench.store import open_view
 
-    now_us = time.time_ns() // 1000
     if ranged and (len(ranged) < 3 or options.time):
         raise InputError("a range needs --start, --end and --step, and no --time", where="query")
-    view = open_view(settings)
+    view, now_us = _view(options, settings)
     if ranged:
         start_us = parse_time(options.start, now_us, where="--start")
         end_us = parse_time(options.end, now_us, where="--end")

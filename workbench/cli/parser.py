@@ -99,6 +99,8 @@ def _add_data(commands: Any) -> None:
     query.add_argument("--start", metavar="T", help="with --end and --step: evaluate over a range")
     query.add_argument("--end", metavar="T")
     query.add_argument("--step", metavar="S", help="as in 30s, 5m or seconds")
+    query.add_argument("--lake-version", default="", metavar="ID", help="read this version of the data alone")
+    query.add_argument("--as-of", default="", metavar="T", help="read what was sealed by then")
     query.add_argument("--format", choices=("table", "json", "csv", "parquet"), default="table")
     query.add_argument("--output", type=Path, metavar="FILE", help="write there instead of standard output")
     report = _command(commands, "report", "data:report", "run a report notebook and keep it as notebook and HTML")

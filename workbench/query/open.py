@@ -188,6 +188,10 @@ class Workbench:
         rows = [(name, *index.metadata(name), counts[name]) for name in index.names()]
         return pd.DataFrame(rows, columns=["name", "type", "unit", "help", "series"])
 
+    def at(self, *, version: str | None = None, as_of: Moment | None = None) -> Workbench:
+        """The same workbench at a lake version, or as it was known at a time. Raises VersionGone."""
+        return open_workbench(self.settings.home, version=version, as_of=as_of)
+
     def __repr__(self) -> str:
         return as_text(self)
 
@@ -208,13 +212,19 @@ class Workbench:
         return start_us, now_us if end is None else moment_us(end, now_us, name="end")
 
 
-def open_workbench(home: Path | str | None = None, *, version: str | None = None) -> Workbench:
+def open_workbench(
+    home: Path | str | None = None, *, version: str | None = None, as_of: Moment | None = None
+) -> Workbench:
     """Read the workbench at `home` (default: as `workbench up` would find it), whether it runs or not.
 
-    `version` names a lake version: then the log is left out and the same question gives the same answer. Seals nothing.
-    Raises VersionGone, LayoutUnknown.
+    `version` names a lake version, `as_of` that which was the newest at a time: then the log is left out and the same
+    question gives the same answer. Seals nothing. Raises VersionGone, LayoutUnknown.
     """
     settings = config.load(Path(home).expanduser() if home is not None else None)
+    if as_of is not None:
+        if version is not None:
+            raise InputError("give either a version or a time", where="as_of")
+        version = view_of(settings).version_at(moment_us(as_of, clock.time_ns() // 1000, name="as_of"))
     return Workbench(settings, view_of(settings, version), version)
 
 
