@@ -73,7 +73,7 @@ class Site:
         assert self._ready.wait(30)
         pages = Starlette(
             routes=[
-                *target_routes(self.settings),
+                *target_routes(self.settings, self.rows_of),
                 *cardinality_routes(self.settings, self.rows_of),
                 Route("/static/{file}", static_file),
             ]
@@ -178,6 +178,10 @@ def test_who_sees_some_rows_is_told_of_those_alone(site):
     try:
         text = words(site.client.get("/cardinality/").text)
         assert "Refused" not in text
+        assert "node" not in words(site.client.get("/targets/").text)
+        data = site.client.get("/api/v1/targets").json()["data"]
+        assert [one["scrapePool"] for one in data["activeTargets"]] == ["failing"]
+        assert (data["droppedTargets"], data["droppedTargetCounts"]) == ([], {})
     finally:
         site.matchers = ()
 
@@ -194,7 +198,7 @@ def test_who_may_open_them(role, targets, cardinality):
 
 def test_without_a_scrape_file_the_page_says_what_to_do(settings):
     async def gated(scope, receive, send):
-        app = Starlette(routes=target_routes(settings))
+        app = Starlette(routes=target_routes(settings, lambda _: SimpleNamespace(matchers=())))
         await app({**scope, "state": {"person": Person("user:1", "admin", "owner")}}, receive, send)
 
     client = TestClient(gated)

@@ -208,7 +208,7 @@ class Front:
             *BoardPages(self._settings, self.rows_of).routes(),
             *PublishPages(self._settings, self._engine, through_hub(self._settings)).routes(),
             *job_routes(self._settings, self._engine),
-            *target_routes(self._settings),
+            *target_routes(self._settings, self.rows_of),
             *cardinality_routes(self._settings, self.rows_of),
             to_route(self._engine, origins),
             *people_routes(self._engine, origins, through_hub(self._settings)),

@@ -6,6 +6,7 @@ classes serve what is rare: labels seen for the first time, native histograms, o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -47,31 +48,36 @@ _MESSAGES: dict[str, dict[str, tuple[int, str, bool]]] = {
 _ONEOFS = {"Histogram": {"count": ("count_int", "count_float"), "zero_count": ("zero_count_int", "zero_count_float")}}
 
 
-def _build() -> dict[str, Any]:
-    file = descriptor_pb2.FileDescriptorProto(name="workbench/prompb.proto", package=_PACKAGE, syntax="proto3")
+def build_messages(
+    package: str,
+    messages: Mapping[str, Mapping[str, tuple[int, str, bool]]],
+    oneofs: Mapping[str, Mapping[str, tuple[str, ...]]],
+) -> dict[str, Any]:
+    """The class of each message of a table such as those above."""
+    file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     types = descriptor_pb2.FieldDescriptorProto
-    for message, fields in _MESSAGES.items():
+    for message, fields in messages.items():
         body = file.message_type.add(name=message)
         for name, (number, kind, repeated) in fields.items():
             label = types.LABEL_REPEATED if repeated else types.LABEL_OPTIONAL
             entry = body.field.add(name=name, number=number, label=label)
             if kind[0].isupper():
                 entry.type = types.TYPE_MESSAGE
-                entry.type_name = f".{_PACKAGE}.{kind}"
+                entry.type_name = f".{package}.{kind}"
             else:
                 entry.type = getattr(types, f"TYPE_{kind.upper()}")
-        for index, (oneof, members) in enumerate(_ONEOFS.get(message, {}).items()):
+        for index, (oneof, members) in enumerate(oneofs.get(message, {}).items()):
             body.oneof_decl.add(name=oneof)
             for entry in body.field:
                 if entry.name in members:
                     entry.oneof_index = index
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    names = {name: pool.FindMessageTypeByName(f"{_PACKAGE}.{name}") for name in _MESSAGES}
+    names = {name: pool.FindMessageTypeByName(f"{package}.{name}") for name in messages}
     return {name: message_factory.GetMessageClass(descriptor) for name, descriptor in names.items()}
 
 
-_CLASSES = _build()
+_CLASSES = build_messages(_PACKAGE, _MESSAGES, _ONEOFS)
 WriteRequest = _CLASSES["WriteRequest"]
 TimeSeries = _CLASSES["TimeSeries"]
 Histogram = _CLASSES["Histogram"]

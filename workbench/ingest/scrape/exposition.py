@@ -38,12 +38,17 @@ _MAX_US = 2**53
 
 
 class Sample(NamedTuple):
-    """One line: the text that names its series, its value, its time (µs UTC, 0 none), an exemplar as the schema's."""
+    """One line: the text that names its series, its value, its time (µs UTC, 0 none), an exemplar as the schema's.
+
+    `start_us`: since when it counts, 0 where it does not say; `histogram`: a native one in the place of a value.
+    """
 
     series: str
     value: float
     time_us: int = 0
     exemplar: dict[str, Any] | None = None
+    start_us: int = 0
+    histogram: dict[str, Any] | None = None
 
 
 @dataclass

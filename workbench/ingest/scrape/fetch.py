@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 64 * 2**20
 """Of a target without a body_size_limit; a body is held in memory whole."""
 
-OPENMETRICS, TEXT = "openmetrics", "text"
-_FORMATS = {"application/openmetrics-text": OPENMETRICS, "text/plain": TEXT}
-_FALLBACKS = {"OpenMetricsText": OPENMETRICS, "PrometheusText": TEXT}
+OPENMETRICS, TEXT, PROTOBUF = "openmetrics", "text", "protobuf"
+_FORMATS = {
+    "application/openmetrics-text": OPENMETRICS,
+    "text/plain": TEXT,
+    "application/vnd.google.protobuf": PROTOBUF,
+}
+_PROTOCOLS = {"OpenMetricsText": OPENMETRICS, "PrometheusText": TEXT, "PrometheusProto": PROTOBUF}
 
 
 @dataclass(frozen=True)
 class Exposition:
-    """A body and the format it is in: `openmetrics` or `text`."""
+    """A body and the format it is in: `openmetrics`, `text` or `protobuf`."""
 
     body: bytes
     format: str
@@ -32,8 +36,7 @@ class Exposition:
 
 def accept(job: Job) -> str:
     """The `Accept` header: the protocols in the order of the file, any other form last."""
-    spoken = [name for name in job.protocols if _format(name)]
-    weights = [f"{PROTOCOLS[name]};escaping=allow-utf-8;q=0.{9 - at}" for at, name in enumerate(spoken)]
+    weights = [f"{PROTOCOLS[name]};escaping=allow-utf-8;q=0.{9 - at}" for at, name in enumerate(job.protocols)]
     return ",".join([*weights, "*/*;q=0.1"])
 
 
@@ -79,4 +82,4 @@ def _chosen(content_type: str, job: Job) -> str:
 
 
 def _format(protocol: str) -> str:
-    return next((format_ for name, format_ in _FALLBACKS.items() if protocol.startswith(name)), "")
+    return next((format_ for name, format_ in _PROTOCOLS.items() if protocol.startswith(name)), "")

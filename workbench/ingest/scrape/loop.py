@@ -14,7 +14,8 @@ import pyarrow as pa
 from workbench.errors import InputError, WorkbenchError
 from workbench.ingest.points import Member
 from workbench.ingest.scrape.exposition import Families, read_openmetrics, read_text
-from workbench.ingest.scrape.fetch import OPENMETRICS, Exposition, fetch
+from workbench.ingest.scrape.fetch import OPENMETRICS, PROTOBUF, Exposition, fetch
+from workbench.ingest.scrape.protobuf import read_protobuf
 from workbench.ingest.scrape.session import Scrape, Session
 from workbench.ingest.scrape.settings import Job
 from workbench.ingest.scrape.targets import Target
@@ -115,11 +116,16 @@ class TargetLoop:
         )
 
     def _read(self, exposition: Exposition, scrape: Scrape) -> None:
+        families = Families()
+        if exposition.format == PROTOBUF:
+            native, classic = self.job.native_histograms, self.job.classic_histograms
+            samples = read_protobuf(exposition.body, families, native=native, classic=classic)
+            self._session.take(samples, families, scrape)
+            return
         try:
             text = exposition.body.decode()
         except UnicodeDecodeError as error:
             raise InputError("not UTF-8 text", where=f"byte {error.start}") from error
-        families = Families()
         reader = read_openmetrics if exposition.format == OPENMETRICS else read_text
         self._session.take(reader(text, families, self._session.known), families, scrape)
 

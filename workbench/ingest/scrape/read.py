@@ -43,7 +43,7 @@ _IGNORED_GLOBAL = (
 )  # fmt: skip
 _IGNORED_JOB = (
     "enable_http2", "keep_dropped_targets", "native_histogram_bucket_limit", "native_histogram_min_bucket_factor",
-    "metric_name_escaping_scheme", "scrape_failure_log_file", "scrape_native_histograms", "extra_scrape_metrics",
+    "metric_name_escaping_scheme", "scrape_failure_log_file", "extra_scrape_metrics",
 )  # fmt: skip
 
 
@@ -109,7 +109,11 @@ class _Reader:
             targets=block.whole("target_limit", bounds.targets),
             body_bytes=block.bytes("body_size_limit", bounds.body_bytes),
         )
-        protocols = block.texts("scrape_protocols") or before.protocols
+        native = block.flag("scrape_native_histograms", before.native_histograms)
+        default = before.protocols
+        if native and default == DEFAULT_PROTOCOLS:  # only one protocol has them
+            default = ("PrometheusProto", *DEFAULT_PROTOCOLS)
+        protocols = block.texts("scrape_protocols") or default
         for name in protocols:
             if name not in PROTOCOLS:
                 block.fault("scrape_protocols", f"there is no protocol {name!r}; there are: {', '.join(PROTOCOLS)}")
@@ -126,6 +130,7 @@ class _Reader:
             limits=limits,
             protocols=tuple(name for name in protocols if name in PROTOCOLS) or DEFAULT_PROTOCOLS,
             fallback_protocol=block.choice("fallback_scrape_protocol", tuple(PROTOCOLS), before.fallback_protocol),
+            native_histograms=native,
             classic_histograms=classic,
         )
 

@@ -8,7 +8,7 @@ with a time of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.ingest.points import Member, Rows
+from workbench.ingest.prometheus.write import NATIVE
 from workbench.ingest.scrape.exposition import Families, Sample, read_series
 from workbench.ingest.scrape.relabel import relabel
 from workbench.ingest.scrape.settings import Job, Limits
@@ -73,6 +74,7 @@ class Session:
         self._entries: dict[str, Entry] = {}
         self._present: frozenset[int] = frozenset()
         self._number = 0
+        self._native: set[int] = set()
         self.configure(target, job)
 
     def configure(self, target: Target, job: Job) -> None:
@@ -107,7 +109,8 @@ class Session:
             scrape.exposed += 1
             entry = self._entries.get(given.series)
             if entry is None:
-                entry = self._entries[given.series] = self._enter(given.series, families, limits)
+                native = given.histogram is not None
+                entry = self._entries[given.series] = self._enter(given.series, families, limits, native=native)
                 scrape.added += entry.member is not None
             again = entry.seen == scrape.number
             entry.seen = scrape.number
@@ -165,10 +168,15 @@ class Session:
                 continue
             else:
                 present.add(entry.series)
-            start_us = 0 if entry.creates or not starts else starts.get(entry.origin, 0)
+            start_us = sample.start_us
+            if starts and not entry.creates:
+                start_us = starts.get(entry.origin, start_us)
+            if sample.histogram is not None:
+                self._native.add(entry.series)
+                table.histograms[len(table.series)] = sample.histogram
             table.add(entry.series, sample.time_us or scrape.time_us, sample.value, start_us, sample.exemplar)
         for series in sorted(self._present - present):
-            table.add_stale(series, scrape.time_us)
+            table.add_stale(series, scrape.time_us, native=series in self._native)
         figures = (0.0 if scrape.failed else 1.0, duration_seconds, scrape.exposed, scrape.left, scrape.added)
         for entry, value in zip(self._reports.values(), figures, strict=True):
             if entry.series > 0:
@@ -186,10 +194,10 @@ class Session:
         table = _Table()
         reports = {entry.series for entry in self._reports.values() if entry.series > 0}
         for series in sorted(self._present | reports):
-            table.add_stale(series, time_us)
+            table.add_stale(series, time_us, native=series in self._native)
         return table.rows()
 
-    def _enter(self, text: str, families: Families, limits: Limits) -> Entry:
+    def _enter(self, text: str, families: Families, limits: Limits, *, native: bool) -> Entry:
         labels = read_series(text)
         name = labels.get("__name__", "")
         family = families.of(name)
@@ -207,6 +215,8 @@ class Session:
         identity = Identity(
             "prometheus", named, type_, families.unit.get(family, ""), "", (), tuple(sorted(kept.items()))
         )
+        if native:
+            identity = replace(identity, type=NATIVE)
         entry = Entry(Member(identity, families.help.get(family, ""), ""))
         if type_ in _SUMMED:
             shared = sorted(pair for pair in labels.items() if pair[0] not in ("__name__", "le", "quantile"))
@@ -237,6 +247,7 @@ class _Table:
     starts_us: list[int] = field(default_factory=list)
     stale: list[bool] = field(default_factory=list)
     exemplars: dict[int, dict[str, Any]] = field(default_factory=dict)
+    histograms: dict[int, dict[str, Any] | None] = field(default_factory=dict)
 
     def add(self, series: int, time_us: int, value: float, start_us: int, exemplar: dict[str, Any] | None) -> None:
         if exemplar is not None:
@@ -247,7 +258,9 @@ class _Table:
         self.starts_us.append(start_us)
         self.stale.append(False)
 
-    def add_stale(self, series: int, time_us: int) -> None:
+    def add_stale(self, series: int, time_us: int, *, native: bool) -> None:
+        if native:
+            self.histograms[len(self.series)] = None
         self.add(series, time_us, 0.0, 0, None)
         self.stale[-1] = True
 
@@ -260,6 +273,7 @@ class _Table:
             np.where(stale, np.uint64(STALE_NAN_BITS), bits),
             np.array(self.starts_us, np.int64),
             stale,
+            histograms=self.histograms,
             exemplars=self.exemplars,
         )
 

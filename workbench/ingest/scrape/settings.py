@@ -98,6 +98,7 @@ class Job:
     protocols: tuple[str, ...] = DEFAULT_PROTOCOLS
     fallback_protocol: str = ""
     compression: bool = True
+    native_histograms: bool = False
     classic_histograms: bool = False
     groups: tuple[Group, ...] = ()
     files: tuple[FileDiscovery, ...] = ()

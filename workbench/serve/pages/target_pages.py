@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from workbench.config import Settings
+from workbench.serve.access.rows import Rows
 from workbench.serve.pages.navigation import navigation
 from workbench.serve.pages.report_pages import FOLDER, TEMPLATES
 from workbench.serve.running import local_http
@@ -24,11 +25,11 @@ STATES = ("down", "unknown", "up")
 """Of targets, the worst first: the order of the page."""
 
 
-def target_routes(settings: Settings) -> list[Route]:
-    """The page, its style sheet and the API."""
+def target_routes(settings: Settings, rows_of: Callable[[Request], Rows]) -> list[Route]:
+    """The page, its style sheet and the API; who sees some rows is told of the targets whose labels meet them."""
 
     async def page(request: Request) -> Response:
-        found = await asked(settings)
+        found = await asked(settings, rows_of(request))
         chosen = request.query_params.get("state", "")
         jobs = by_job(found["data"]["activeTargets"], time.time(), chosen) if found else []
         counts = {
@@ -45,7 +46,7 @@ def target_routes(settings: Settings) -> list[Route]:
         return FileResponse(FOLDER / "targets.css", media_type="text/css", headers={"cache-control": "private"})
 
     async def api(request: Request) -> Response:
-        found = await asked(settings)
+        found = await asked(settings, rows_of(request))
         data = dict(found["data"]) if found else dict(NOTHING)
         state, pool = request.query_params.get("state", ""), request.query_params.get("scrapePool", "")
         for key, wanted in (("activeTargets", "active"), ("droppedTargets", "dropped")):
@@ -56,10 +57,16 @@ def target_routes(settings: Settings) -> list[Route]:
     return [Route("/targets/", page), Route("/targets/targets.css", style), Route("/api/v1/targets", api)]
 
 
-async def asked(settings: Settings) -> dict[str, Any] | None:
-    """What the process that scrapes says (`scrape_status`); None while nothing is scraped."""
+async def asked(settings: Settings, rows: Rows) -> dict[str, Any] | None:
+    """What the process that scrapes says (`scrape_status`), within some rows; None while nothing is scraped."""
     status, body = await local_http.get(settings.scrape_socket, "/targets")
-    return dict(json.loads(body)) if status == 200 else None
+    if status != 200:
+        return None
+    found = dict(json.loads(body))
+    if rows.matchers:  # what was dropped has no labels by which it could be shown, and faults may name anything
+        active = [one for one in found["data"]["activeTargets"] if rows.condition.shows(one["labels"])]
+        found |= {"data": {**NOTHING, "activeTargets": active}, "fault": "", "troubles": {}}
+    return found
 
 
 def by_job(targets: list[Mapping[str, Any]], now: float, state: str) -> list[dict[str, Any]]:
