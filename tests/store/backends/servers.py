@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import need
+from conftest import ROOT, need
 
 PROMETHEUS = """
 global: {scrape_interval: 1h}
@@ -104,3 +104,18 @@ def victoriametrics(folder: Path) -> Iterator[str]:
     ]  # fmt: skip
     with running(command, folder / "victoriametrics.log", answers(f"http://{address}/health")):
         yield f"victoriametrics+http://{address}"
+
+
+@contextmanager
+def bigquery(folder: Path) -> Iterator[str]:
+    """An emulator of BigQuery in an environment of its own below `.cache`, where CI puts it."""
+    python = ROOT / ".cache" / "bqemulator" / "bin" / "python"
+    need(python.exists(), "bqemulator (python -m venv .cache/bqemulator; pip install bqemulator numpy)")
+    rest, grpc = free_port(), free_port()
+    script = Path(__file__).with_name("bigquery_emulator.py")
+    command = [
+        str(python), str(script), "start", "--rest-port", str(rest), "--grpc-port", str(grpc),
+        "--project", "test", "--log-level", "error",
+    ]  # fmt: skip
+    with running(command, folder / "bigquery.log", answers(f"http://127.0.0.1:{rest}/healthz")):
+        yield f"bigquery://test/workbench?endpoint=http://127.0.0.1:{rest}"

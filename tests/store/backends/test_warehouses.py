@@ -12,6 +12,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 import pytest
+from store.backends import servers
 
 from workbench import config
 from workbench.errors import ConfigError, NotEvaluated
@@ -31,7 +32,7 @@ def chdb(folder: Path) -> Iterator[str]:
     yield f"chdb://{folder / 'clickhouse'}"
 
 
-WAREHOUSES: dict[str, Callable] = {"chdb": chdb}
+WAREHOUSES: dict[str, Callable] = {"chdb": chdb, "bigquery": servers.bigquery}
 
 
 def platform() -> dict[str, pa.Table]:

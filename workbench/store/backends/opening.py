@@ -33,6 +33,7 @@ WAREHOUSES = {
     "clickhouse": ("clickhouse", "ClickHouse"),
     "clickhouses": ("clickhouse", "ClickHouse"),
     "chdb": ("clickhouse", "ClickHouse"),
+    "bigquery": ("bigquery", "BigQuery"),
 }
 """Scheme of a URL -> module and class of a `Warehouse`."""
 
