@@ -79,6 +79,22 @@ def test_late_samples_count_at_once_and_are_taken_in_later(lake, reader):
     assert agree(lake, reader)
 
 
+def test_a_straggler_makes_only_its_own_block_wait(lake, reader, monkeypatch):
+    commit(lake, 1, *steady(START_US, 8))
+    rebuild(lake)
+    commit(lake, 2, [1, 2], [START_US + 5, START_US + 7 * HOUR_US + 5], [1.5, 2.5])
+    assert agree(lake, reader)
+    assert rebuild(lake).blocks == 2
+    assert agree(lake, reader)
+    compact(lake, NOW_US, everything=True)
+    lake.refresh()
+    assert rebuild(lake).blocks == 0
+    assert agree(lake, reader)
+    seen = read_from_rows(lake, monkeypatch)
+    reader.samples(IDS, START_US, START_US + 8 * HOUR_US - 1, None)
+    assert not seen
+
+
 def test_of_doubles_the_newest_row_wins(lake, reader):
     commit(lake, 1, [1, 1, 1], [START_US, START_US, START_US + 1], [1.0, 2.0, 3.0])
     commit(lake, 2, [1], [START_US + 1], [STALE])

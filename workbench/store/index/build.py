@@ -6,7 +6,7 @@ import shutil
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from workbench.store.index.catalog import (
     Entry,
     catalog_lock,
     catalog_path,
-    fingerprint,
     index_dir,
     read_catalog,
     write_catalog,
@@ -31,7 +30,7 @@ from workbench.store.index.catalog import (
 from workbench.store.index.encode import encode
 from workbench.store.lake import Lake
 from workbench.store.parquet import DataFile
-from workbench.store.rows import DAY_US
+from workbench.store.rows import DAY_US, microseconds
 from workbench.store.samples import Run, float_rows, gather, sort_run
 
 _log = log.get(__name__)
@@ -39,6 +38,8 @@ _log = log.get(__name__)
 _COLUMNS = ("series", "time", "type", "value", "segment", "row")
 _SLICE_ROWS = 2_000_000
 """Rows held in memory at once: a slice of series has about so many."""
+_LOOK_AT_ROWS = 20_000_000
+"""Files of more rows are taken to have some in every block that their bounds allow."""
 
 Due = Mapping[int, Sequence[DataFile]]
 """Start of a block (us) -> the lake files that can hold its rows."""
@@ -64,7 +65,7 @@ def build_index(lake: Lake, now_us: int, *, stop: Callable[[], bool] = lambda: F
     with catalog_lock(settings):
         lake.refresh()
         wanted = wanted_blocks(lake, now_us)
-        kept = _prune(settings, wanted)
+        kept = _prune(lake, wanted)
         known = {entry.start_us for entry in kept}
         missing = {start: files for start, files in wanted.items() if start not in known}
         days: dict[int, dict[int, Sequence[DataFile]]] = defaultdict(dict)
@@ -118,17 +119,17 @@ def wanted_blocks(lake: Lake, now_us: int) -> dict[int, list[DataFile]]:
     return {start: files for start, files in found.items() if files}
 
 
-def _prune(settings: Settings, wanted: Due) -> list[Entry]:
+def _prune(lake: Lake, wanted: Due) -> list[Entry]:
     """The entries that stand for what is wanted; files of all others go."""
+    settings = lake.settings
     folder, length = index_dir(settings), length_us(settings)
     entries = read_catalog(settings)
+    looked: dict[str, set[int]] = {}
     kept = [
-        entry
+        found
         for entry in entries
-        if entry.start_us in wanted
-        and entry.end_us - entry.start_us == length
-        and entry.stands_for(fingerprint(file.path for file in wanted[entry.start_us]))
-        and (folder / entry.file).exists()
+        if entry.start_us in wanted and entry.end_us - entry.start_us == length and (folder / entry.file).exists()
+        if (found := _still(lake, entry, wanted[entry.start_us], looked)) is not None
     ]
     if kept != entries:
         write_catalog(settings, kept)
@@ -137,6 +138,26 @@ def _prune(settings: Settings, wanted: Due) -> list[Entry]:
         if path.name not in names:
             path.unlink(missing_ok=True)
     return kept
+
+
+def _still(lake: Lake, entry: Entry, files: Sequence[DataFile], looked: dict[str, set[int]]) -> Entry | None:
+    """The entry if it stands for these files, or would but for some that have no row in the block; else None.
+
+    A single late sample stretches the bounds of what was sealed with it over all blocks between.
+    """
+    if entry.stands_for(files):
+        return entry
+    paths = {file.path for file in files}
+    new = [file for file in files if file.path not in entry.sources and file.path not in entry.untouched]
+    if not paths.issuperset(entry.sources) or any(file.rows > _LOOK_AT_ROWS for file in new):
+        return None
+    for file in new:
+        if file.path not in looked:
+            rows = parquet.read_rows(str(lake.path("samples") / file.path), KINDS["samples"], ["time"])
+            looked[file.path] = set(np.unique(microseconds(rows["time"]) // length_us(lake.settings)).tolist())
+        if entry.start_us // length_us(lake.settings) in looked[file.path]:
+            return None
+    return replace(entry, untouched=tuple(sorted(paths.difference(entry.sources))))
 
 
 def _build_day(lake: Lake, due: Due) -> list[Entry]:

@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from workbench.config import Settings
 from workbench.store.layout import write_durably
@@ -37,9 +38,12 @@ class Entry:
     chunks: int
     sources: tuple[str, ...]
     earlier: tuple[str, ...] = ()
+    untouched: tuple[str, ...] = ()
+    """Files that by their bounds could hold a row of the block, and were looked at: they hold none."""
 
-    def stands_for(self, print_: str) -> bool:
-        """Whether it holds the rows of a set of lake files, given by its fingerprint."""
+    def stands_for(self, files: Iterable[DataFile]) -> bool:
+        """Whether it holds the rows of these lake files, all that can hold one of its time."""
+        print_ = fingerprint({file.path for file in files}.difference(self.untouched))
         return print_ == fingerprint(self.sources) or print_ in self.earlier
 
 
@@ -63,12 +67,14 @@ def read_catalog(settings: Settings) -> list[Entry]:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         body = json.loads(catalog_path(settings).read_text(encoding="utf-8"))
         if body["layout"] == _LAYOUT:
-            found = [
-                Entry(**{**entry, "sources": tuple(entry["sources"]), "earlier": tuple(entry["earlier"])})
-                for entry in body["blocks"]
-            ]
+            found = [_entry(block) for block in body["blocks"]]
             return sorted(found, key=lambda entry: entry.start_us)
     return []
+
+
+def _entry(block: dict[str, Any]) -> Entry:
+    lists: dict[str, Any] = {name: tuple(block[name]) for name in ("sources", "earlier", "untouched")}
+    return Entry(**(block | lists))
 
 
 @contextlib.contextmanager
@@ -103,9 +109,11 @@ def rows_moved(settings: Settings, gone: Sequence[DataFile], made: Sequence[Data
 
 def _moved(entry: Entry, gone: Sequence[DataFile], made: Sequence[DataFile]) -> Entry:
     removed = {file.path for file in gone if overlaps(file, entry.start_us, entry.end_us)}
-    if not removed.issubset(entry.sources):
+    if not removed.issubset((*entry.sources, *entry.untouched)):
         return entry
     added = [file.path for file in made if overlaps(file, entry.start_us, entry.end_us)]
+    if removed.isdisjoint(entry.sources):
+        return replace(entry, untouched=tuple(sorted({*entry.untouched, *added})))
     sources = tuple(sorted((set(entry.sources) - removed) | set(added)))
     if sources == entry.sources:
         return entry

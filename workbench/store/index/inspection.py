@@ -10,7 +10,7 @@ import numpy as np
 from workbench.errors import StoreError
 from workbench.store.index.block import open_block
 from workbench.store.index.build import wanted_blocks
-from workbench.store.index.catalog import Entry, fingerprint, index_dir, read_catalog
+from workbench.store.index.catalog import Entry, index_dir, read_catalog
 from workbench.store.index.chunks import Chunks, Damaged
 from workbench.store.lake import Lake
 from workbench.store.samples import float_rows, sort_run
@@ -67,7 +67,7 @@ def verify_index(lake: Lake) -> Iterator[Verdict]:
 
 def _stands(lake: Lake, entry: Entry) -> bool:
     files = lake.snapshot("samples").overlapping(None, entry.start_us, entry.end_us - 1)
-    return entry.stands_for(fingerprint(file.path for file in files))
+    return entry.stands_for(files)
 
 
 def _fault(lake: Lake, entry: Entry) -> str:

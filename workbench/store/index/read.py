@@ -17,7 +17,7 @@ from workbench import log
 from workbench.config import Settings
 from workbench.errors import StoreError
 from workbench.store.index.block import Block, open_block
-from workbench.store.index.catalog import Entry, catalog_path, fingerprint, index_dir, read_catalog
+from workbench.store.index.catalog import Entry, catalog_path, index_dir, read_catalog
 from workbench.store.index.chunks import Chunks, Damaged
 from workbench.store.lake import Lake
 from workbench.store.manifest import Manifest
@@ -41,6 +41,7 @@ class IndexedLake:
 
     def __init__(self, settings: Settings, lake: Lake) -> None:
         self._settings = settings
+        self._path = str(catalog_path(settings))  # looked at by every query
         self._lake = lake
         self._guard = threading.Lock()  # guards all below
         self._stamp: tuple[int, int] = (0, 0)
@@ -138,7 +139,7 @@ class IndexedLake:
 
     def _refresh(self) -> None:
         try:
-            status = os.stat(catalog_path(self._settings))
+            status = os.stat(self._path)
         except OSError:
             stamp = (0, 0)
         else:
@@ -158,7 +159,7 @@ class IndexedLake:
         if known is None:
             snapshot = self._lake.snapshot_of("samples", manifest)
             files = snapshot.overlapping(None, entry.start_us, entry.end_us - 1)
-            known = entry.stands_for(fingerprint(file.path for file in files))
+            known = entry.stands_for(files)
             with self._guard:
                 self._valid[key] = known
         return known
