@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from workbench import config
 from workbench.query import Result, instant, range_query
+from workbench.query.rollups import levels
 from workbench.schema import KINDS, STALE_NAN_BITS
 from workbench.store import (
     Follower,
@@ -37,6 +38,14 @@ FUNCTIONS = (
     "last_over_time", "first_over_time", "present_over_time", "resets", "changes",
 )  # fmt: skip
 _loads = itertools.count(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_samples_pay() -> Iterator[None]:
+    """Roll-ups answer however few samples they stand for: those of the tests are not many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(levels, "_SERIES_PAY_US", 0)
+        yield
 
 
 def load(writer: Writer, series: Sequence[int], times: np.ndarray, values: np.ndarray) -> None:

@@ -31,7 +31,7 @@ def call(
     if function not in MERGED or not all(row.kind == "float" and len(row.ids) == 1 for row in rows) or not rows:
         return None
     levels = Levels.of(context.view.rolled())
-    parts = list(levels.parts(ends_us, width_us))
+    parts = list(levels.parts(ends_us, width_us, len(rows)))
     if not any(part.level for part in parts):
         return None
     rows = sorted(rows, key=lambda row: row.ids[0])

@@ -20,6 +20,9 @@ _COARSEST_FIRST = tuple(reversed(ROLLUP_US.items()))
 # Reading a bucket costs about as much as reading so many samples, which a minute seldom has many more of: minutes pay
 # only where a window holds several, hours and days always.
 _MINUTES_PAY_US = 15 * 60_000_000
+# Opening the tables of roll-ups takes 10-20 ms, in which the index of the samples gives some four million of them.
+# How dense they are is not known before: at one in 10 s that is so many us of series.
+_SERIES_PAY_US = 4_000_000 * 10_000_000
 _NEVER_US = -(2**62)  # before all samples, those before 1970 too
 
 
@@ -69,21 +72,25 @@ class Levels:
         exact_us = self.exact_until_us(part.level)
         return max(exact_us, self.gone_us // ROLLUP_US[part.level] * ROLLUP_US[part.level]) if part.moved else exact_us
 
-    def parts(self, ends_us: np.ndarray, width_us: int) -> Iterator[Part]:
-        """Split the steps of a window function by what answers them."""
+    def parts(self, ends_us: np.ndarray, width_us: int, series: int) -> Iterator[Part]:
+        """Split the steps of a window function of so many series by what answers them."""
         starts = ends_us - width_us
         gone = starts < self.gone_us
         finest = np.array([self._finest(start) if away else "" for start, away in zip(starts, gone, strict=True)])
         for level in np.unique(finest).tolist():
             steps = np.flatnonzero(finest == level)
             if not level:
-                yield from self._exact(steps, ends_us[steps], width_us)
+                yield from self._exact(steps, ends_us[steps], width_us, series)
                 continue
             ends, width = _moved(ends_us[steps], width_us, ROLLUP_US[level])
             yield Part(steps, self._coarsest(ends, width, int(ends.min()) - width) or level, ends, width, moved=True)
 
-    def _exact(self, steps: np.ndarray, ends_us: np.ndarray, width_us: int) -> Iterator[Part]:
+    def _exact(self, steps: np.ndarray, ends_us: np.ndarray, width_us: int, series: int) -> Iterator[Part]:
         """Steps of which all samples are there: from roll-ups where that is the same and pays."""
+        span_us = int(ends_us.max() - ends_us.min()) + width_us
+        if series * span_us < _SERIES_PAY_US:
+            yield Part(steps, "", ends_us, width_us)
+            return
         level = self._coarsest(ends_us, width_us, int(ends_us.min()) - width_us)
         if level == "rollup_1m" and width_us < _MINUTES_PAY_US:
             level = ""
