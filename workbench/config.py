@@ -23,6 +23,9 @@ from workbench.errors import ConfigError
 
 ENV_PREFIX = "WORKBENCH_"
 
+LIFECYCLE = "lifecycle"
+"""Name of the rules in the same file that say what is kept how long: the store reads them, anew for every round."""
+
 
 def default_home() -> Path:
     """`$XDG_DATA_HOME/workbench`, where the workbench keeps all that it writes."""
@@ -352,6 +355,8 @@ def _from_file(file: Path) -> Iterator[tuple[str, Any]]:
         hint = "Mend the file, or move it away."
         raise ConfigError(f"not valid TOML: {error}", where=str(file), hint=hint) from error
     for section, body in document.items():
+        if section == LIFECYCLE:
+            continue
         if not isinstance(body, dict):
             raise _unknown(section, str(file))
         for key, value in body.items():

@@ -21,6 +21,7 @@ WorkbenchError
 │   ├── LakeLocked          another process writes this lake
 │   ├── LayoutUnknown       the home was written by a layout that this version does not know
 │   ├── DiskFull            less free space than the door needs
+│   ├── HoldConflict        a legal hold forbids to let go of these rows (409)
 │   └── VersionGone         that lake version was never there, or is kept no longer
 ├── DeliveryError           a notification was not accepted; says whether trying again can help
 └── ReportError             a notebook did not run to its end; knows the cell
@@ -168,6 +169,12 @@ class LayoutUnknown(StoreError):
 
 class DiskFull(StoreError):
     """There is less free space than the door needs."""
+
+
+class HoldConflict(StoreError):
+    """A legal hold forbids to let go of these rows; the message names it."""
+
+    status = 409
 
 
 class VersionGone(StoreError):

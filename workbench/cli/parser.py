@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_state(commands)
     _add_user(commands)
     _add_backup(commands)
+    _add_lifecycle(commands)
     add_dead_letters(commands, _command)
     add_index(commands, _command)
     return parser
@@ -124,6 +125,11 @@ def _add_data(commands: Any) -> None:
     scrape = _command(commands, "scrape", "scrape:scrape", "check a scrape file, and say what it would scrape")
     scrape.add_argument("action", choices=("check",))
     scrape.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the one in force")
+
+
+def _add_lifecycle(commands: Any) -> None:
+    life = _command(commands, "lifecycle", "lifecycle:lifecycle", "say what is kept where, and what goes next, by rule")
+    life.add_argument("--dry-run", action="store_true", help="only say what would go; without it, it goes now")
 
 
 def _add_token(commands: Any) -> None:

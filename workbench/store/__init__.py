@@ -33,10 +33,13 @@ if TYPE_CHECKING:
     from workbench.store.index.build import build_index, drop_index
     from workbench.store.index.inspection import index_coverage, verify_index
     from workbench.store.lake import Lake
+    from workbench.store.lifecycle.erase import erase_series
+    from workbench.store.lifecycle.rules import Rule, read_rules
+    from workbench.store.lifecycle.sizes import TableSize, table_sizes
     from workbench.store.lock import FileLock
     from workbench.store.registry import Identity, Series, SeriesRegistry, series_batch, series_rows
     from workbench.store.restoring import read_contents, restore
-    from workbench.store.retention import Retained, apply_retention
+    from workbench.store.retention import Going, Retained, apply_retention
     from workbench.store.rollups.fold import fold
     from workbench.store.rollups.update import update_rollups
     from workbench.store.samples import Samples
@@ -55,6 +58,7 @@ _HOMES = {
     "Follower": "follow",
     "HistogramSamples": "histograms",
     "Histograms": "histograms",
+    "Going": "retention",
     "Identity": "registry",
     "LAKE": "backends.opening",
     "LabelMatcher": "backends.protocols",
@@ -64,6 +68,7 @@ _HOMES = {
     "Reader": "backends.opening",
     "RemoteWriter": "client",
     "Retained": "retention",
+    "Rule": "lifecycle.rules",
     "RolledUp": "view",
     "Samples": "samples",
     "Series": "registry",
@@ -91,7 +96,9 @@ _HOMES = {
     "histograms_from_tables": "histograms",
     "histograms_to_tables": "histograms",
     "no_histograms": "histograms",
+    "erase_series": "lifecycle.erase",
     "fold": "rollups.fold",
+    "read_rules": "lifecycle.rules",
     "open_timeseries": "backends.opening",
     "open_view": "backends.opening",
     "open_warehouse": "backends.opening",
@@ -100,6 +107,8 @@ _HOMES = {
     "restore": "restoring",
     "series_batch": "registry",
     "series_rows": "registry",
+    "TableSize": "lifecycle.sizes",
+    "table_sizes": "lifecycle.sizes",
     "shown_url": "backends.http",
     "update_rollups": "rollups.update",
 }
@@ -125,6 +134,7 @@ __all__ = [
     "FileLock",
     "Finding",
     "Follower",
+    "Going",
     "HistogramSamples",
     "Histograms",
     "Identity",
@@ -136,9 +146,11 @@ __all__ = [
     "RemoteWriter",
     "Retained",
     "RolledUp",
+    "Rule",
     "Samples",
     "Series",
     "SeriesRegistry",
+    "TableSize",
     "TimeSeriesStore",
     "View",
     "Warehouse",
@@ -155,6 +167,7 @@ __all__ = [
     "decode_batches",
     "drop_index",
     "encode_batches",
+    "erase_series",
     "examine_home",
     "fold",
     "histograms_from_tables",
@@ -166,10 +179,12 @@ __all__ = [
     "open_warehouse",
     "open_writer",
     "read_contents",
+    "read_rules",
     "restore",
     "series_batch",
     "series_rows",
     "shown_url",
+    "table_sizes",
     "update_rollups",
     "verify_index",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -385,7 +386,13 @@ class Lake:
 
         def read(file: DataFile) -> pa.Table:
             path = str(self.path(kind.name) / file.path)
-            return parquet.read_rows(path, kind, names, ids=ids, start_us=start_us, end_us=end_us)
+            try:
+                return parquet.read_rows(path, kind, names, ids=ids, start_us=start_us, end_us=end_us)
+            except FileNotFoundError as error:
+                if not os.path.islink(path):
+                    raise
+                hint = "Bring the folder of the archive back to its place."
+                raise StoreError("a file of the archive cannot be reached", where=path, hint=hint) from error
 
         def attempt() -> pa.Table:
             chosen = self.snapshot(kind.name, version).overlapping(ids, start_us, end_us)
