@@ -217,6 +217,13 @@ class Boards:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """Checks of data quality: how often the keeper looks; 0 means never."""
+
+    every_seconds: int = 300
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of a workbench. Read them with `load`; never change them."""
 
@@ -238,6 +245,7 @@ class Settings:
     lab: Lab = Lab()
     demo: Demo = Demo()
     boards: Boards = Boards()
+    quality: Quality = Quality()
 
     @property
     def log_dir(self) -> Path:

@@ -111,7 +111,7 @@ def test_an_empty_file_has_no_rules(tmp_path: Path):
 
 
 def test_a_file_in_the_home_replaces_ours_of_that_name(settings: Settings):
-    assert {file.name for file in rule_files(settings)} == {"host.yaml", "platform.yaml"}
+    assert {file.name for file in rule_files(settings)} == {"host.yaml", "platform.yaml", "quality.yaml"}
     mine = write(settings.home / "rules", "groups: []", "host.yaml")
     more = write(settings.home / "rules", "groups: []", "more.yml")
     found = rule_files(settings)

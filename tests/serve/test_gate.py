@@ -17,7 +17,8 @@ from .conftest import HOST, ORIGIN, PORT
 PEOPLE = ("viewer", "analyst", "operator", "admin")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 # Written down by hand, from the contracts: what each role of a person may do today.
-PAGES = ("/", "/live/overview", "/live/overview/data", "/live/overview/stream", "/boards/", "/boards/executive",
+PAGES = ("/", "/data-quality/", "/data-quality/rows",
+         "/live/overview", "/live/overview/data", "/live/overview/stream", "/boards/", "/boards/executive",
          "/reports/", "/reports/7/index.html",
          "/static/app.js", "/to/lab/tree", "/favicon.ico", "/metrics", "/api/v1/label/job/values", "/api/v1/metadata",
          "/api/v1/windows", "/federate", "/api/v1/rules", "/api/v1/alerts", "/api/v1/alertmanagers",

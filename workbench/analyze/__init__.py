@@ -14,17 +14,35 @@ from workbench.analyze.daily import (
 )
 from workbench.analyze.days_ahead import Outlook, outlook
 from workbench.analyze.movers import Mover, top_movers
+from workbench.analyze.quality import (
+    BadRow,
+    Expectation,
+    Outcome,
+    SeriesCheck,
+    TableCheck,
+    judge_series,
+    judge_table,
+    read_declarations,
+)
 
 __all__ = [
     "SLOTS",
+    "BadRow",
     "Comparison",
+    "Expectation",
     "Mover",
+    "Outcome",
     "Outlook",
+    "SeriesCheck",
+    "TableCheck",
     "Unusual",
     "Usual",
     "compare_days",
     "find_unusual",
+    "judge_series",
+    "judge_table",
     "outlook",
+    "read_declarations",
     "say_change",
     "say_hours",
     "say_value",

@@ -10,7 +10,7 @@ from typing import Any
 import workbench
 from workbench.cli.index import add_index
 from workbench.cli.jobs_parser import add_jobs, add_publish
-from workbench.cli.quality_parser import add_dead_letters, add_doctor
+from workbench.cli.quality_parser import add_dead_letters, add_doctor, add_quality
 
 TIME_FLAGS = frozenset({"--time", "--start", "--end", "--since"})
 IMPORTED = ("samples", "events", "usage", "costs")
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_lifecycle(commands)
     add_dead_letters(commands, _command)
     add_index(commands, _command)
+    add_quality(commands, _command)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Flags of `doctor` and `dead-letters`."""
+"""Flags of `doctor`, `dead-letters` and `quality`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ def add_dead_letters(commands: Any, command: Command) -> None:
     replay.add_argument("--time", default="", metavar="T", help="RFC 3339, `now`, or a shift as in +2h")
     discard = command(actions, "discard", "dead_letters:discard", "close dead letters that nobody needs")
     _add_some(discard)
+
+
+def add_quality(commands: Any, command: Command) -> None:
+    """`quality run|check`."""
+    quality = commands.add_parser("quality", help="look at the quality of what came in")
+    actions = quality.add_subparsers(title="actions", metavar="ACTION", required=True)
+    command(actions, "run", "quality:run", "look now with all checks in force")
+    check = command(actions, "check", "quality:check", "check files of checks, all faults at once")
+    check.add_argument("files", nargs="+", type=Path, metavar="FILE")
 
 
 def _add_choice(made: argparse.ArgumentParser) -> None:

@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from workbench.serve.access import rows
     from workbench.serve.identity import audit, people, users
     from workbench.serve.pages import job_times
+    from workbench.serve.quality import declarations, looking
     from workbench.serve.running import home, ports
 
 _FACE = {
     "audit": "identity",
+    "declarations": "quality",
     "home": "running",
     "job_times": "pages",
+    "looking": "quality",
     "people": "identity",
     "ports": "running",
     "rows": "access",
@@ -22,7 +25,7 @@ _FACE = {
 }
 """What the command line uses, and the folder that it lies in; loaded when it is asked for."""
 
-__all__ = ["audit", "home", "job_times", "people", "ports", "rows", "users"]
+__all__ = ["audit", "declarations", "home", "job_times", "looking", "people", "ports", "rows", "users"]
 
 
 def __getattr__(name: str) -> Any:

@@ -46,6 +46,7 @@ from workbench.serve.pages.navigation import navigation
 from workbench.serve.pages.notebooks import OPEN_TREES, NotebookSite, content_policy, proxies
 from workbench.serve.pages.people_pages import people_routes
 from workbench.serve.pages.publish_pages import PublishPages
+from workbench.serve.pages.quality_pages import quality_routes
 from workbench.serve.pages.query_api import query_routes
 from workbench.serve.pages.report_pages import report_files, report_routes
 from workbench.serve.pages.rules_api import rules_routes
@@ -210,6 +211,7 @@ class Front:
             *job_routes(self._settings, self._engine),
             *target_routes(self._settings, self.rows_of),
             *cardinality_routes(self._settings, self.rows_of),
+            *quality_routes(self._settings, self._engine, self.rows_of),
             to_route(self._engine, origins),
             *people_routes(self._engine, origins, through_hub(self._settings)),
         ]

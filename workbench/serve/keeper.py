@@ -1,4 +1,4 @@
-"""The keeper: compaction, roll-ups and retention beside the hub, never in its way."""
+"""The keeper: compaction, index, roll-ups, retention and looks at data quality beside the hub, never in its way."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from workbench import log
 from workbench.alert import cap_step, channel_id, commit_changes, load_alerts
 from workbench.errors import WorkbenchError
 from workbench.serve.process import child_main
+from workbench.serve.quality.looking import look_and_keep
 from workbench.store import Lake, apply_retention, build_index, compact, state, update_rollups
 
 RETAIN_EVERY_SECONDS = 3600
@@ -32,7 +33,7 @@ def main() -> None:
     lake = Lake(settings)
     channels = [channel_id(url) for url in settings.alert.notify]
     alert = next(iter(load_alerts(engine, owner="watch/cap")), None)
-    retain_at = 0.0
+    retain_at, look_at = 0.0, 0.0
     while not stop.wait(settings.lake.compact_every_seconds):
         now_us = time.time_ns() // 1000
         try:
@@ -42,6 +43,10 @@ def main() -> None:
             compact(lake, now_us)
             build_index(lake, now_us, stop=_after(BUILD_SECONDS, stop))
             update_rollups(lake, now_us)
+            if settings.quality.every_seconds and time.monotonic() >= look_at:
+                look_at = time.monotonic() + settings.quality.every_seconds
+                for fault in look_and_keep(settings, engine, now_us):
+                    logger.warning("file of checks left out", fault=fault)
             if time.monotonic() >= retain_at:
                 retain_at = time.monotonic() + RETAIN_EVERY_SECONDS
                 # A look first: who is to be warned is warned before anything is shortened.

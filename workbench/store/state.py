@@ -232,6 +232,21 @@ snapshots = sa.Table(
     sa.Column("error", sa.String),
 )
 
+quality_results = sa.Table(
+    "quality_results",
+    metadata,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("checked", sa.BigInteger, nullable=False),
+    sa.Column("failed", sa.BigInteger, nullable=False),
+    sa.Column("message", sa.String, nullable=False),
+    sa.Column("rows", sa.JSON, nullable=False),
+    sa.Column("statement", sa.String, nullable=False),
+    sa.Column("evaluated_us", sa.BigInteger, nullable=False),
+    sa.Column("changed_us", sa.BigInteger, nullable=False),
+)
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

@@ -50,6 +50,7 @@ MAIN = (
     Rule("/targets/targets.css", READ, VIEWERS),
     Rule("/cardinality/", READ, DRILLERS),
     Rule("/publish/", FORMS, ANALYSTS, tree=True),
+    Rule("/data-quality/", READ, VIEWERS, tree=True),  # whose rows are limited is told nothing there
     Rule("/static/", READ, VIEWERS, tree=True),
     Rule("/to/", READ, VIEWERS, tree=True),  # what lies there, the notebook origin decides
     Rule("/people/", READ | POST, ADMINS, tree=True),

@@ -42,10 +42,11 @@ class OwnMetrics:
         if new:
             ids = self._writer.register([(identity, helps[identity], "") for identity in new], SOURCE)
             self._ids.update(zip(new, ids, strict=True))
-        self._writer.append({"samples": _batch([self._ids[one] for one in values], now_us, list(values.values()))})
+        self._writer.append({"samples": float_batch([self._ids[one] for one in values], now_us, list(values.values()))})
 
 
-def _batch(ids: list[int], now_us: int, values: list[float]) -> pa.RecordBatch:
+def float_batch(ids: list[int], now_us: int, values: list[float]) -> pa.RecordBatch:
+    """A float sample of each series at one time, as a batch of `samples`."""
     given = {
         "series": pa.array(ids, pa.int64()),
         "time": pa.array(np.full(len(ids), now_us)),
