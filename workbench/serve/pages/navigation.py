@@ -14,11 +14,8 @@ ENTRIES = (
     ("Lab", "/to/lab/", policy.ANALYSTS),
     ("Reports", "/reports/", policy.VIEWERS),
     ("Jobs", "/jobs/", policy.OPERATORS),
-<<<<<<< HEAD
     ("Targets", "/targets/", policy.OPERATORS),
-=======
     ("Quality", "/data-quality/", policy.OPERATORS | policy.ANALYSTS),
->>>>>>> 27e9297 (Data quality: checks of sources declared in YAML, looked at by the keeper, kept as samples and with their rows, a page, an alert)
     ("Publish", "/publish/", policy.ANALYSTS),
     ("People", "/people/", policy.ADMINS),
     ("You", "/people/me", policy.VIEWERS),
