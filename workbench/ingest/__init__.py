@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from workbench.ingest.files import ImportResult, import_files
     from workbench.ingest.grpc import GrpcServer, start_grpc
     from workbench.ingest.http import http_app
+    from workbench.ingest.points import Told
     from workbench.ingest.receiver import Outcome, Receiver
     from workbench.ingest.scrape.hub_door import HubSink, answer_enter
     from workbench.ingest.scrape.read import read_scraping
@@ -32,6 +33,7 @@ _HOMES = {
     "Mend": "dead_letters",
     "Outcome": "receiver",
     "Receiver": "receiver",
+    "Told": "points",
     "Replayed": "dead_letters",
     "Scraper": "scrape.scraper",
     "answer_enter": "scrape.hub_door",
@@ -61,6 +63,7 @@ __all__ = [
     "Receiver",
     "Replayed",
     "Scraper",
+    "Told",
     "answer_enter",
     "find_letters",
     "find_targets",

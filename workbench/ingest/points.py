@@ -70,6 +70,15 @@ def _sparse(values: dict[int, Any], n: int, kind: pa.DataType) -> pa.Array:
     return pa.array([values.get(i) for i in range(n)], kind)
 
 
+class Told(NamedTuple):
+    """What a sender tells of a metric apart from its samples; of a histogram or summary by the name its parts share."""
+
+    name: str
+    type: str
+    unit: str
+    help: str
+
+
 class ExemplarOnly(Enum):
     """What stands for the value of a point that brings none."""
 
@@ -114,6 +123,7 @@ class Decoded:
     rows: Callable[[np.ndarray, np.ndarray, np.ndarray], Rows]
     describe: Callable[[int], str]
     odd: list[OddPoint] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
 
 
 def join_rows(parts: list[Rows]) -> Rows:

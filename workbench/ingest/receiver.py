@@ -20,7 +20,7 @@ from workbench.ingest.callers import Caller
 from workbench.ingest.events import EventFault, decode_events, events_batch
 from workbench.ingest.otlp.decode import OtlpDecoder
 from workbench.ingest.otlp.json import otlp_json_to_protobuf
-from workbench.ingest.points import Decoded, Member
+from workbench.ingest.points import Decoded, Member, Told
 from workbench.ingest.prometheus.write import decode_write, unsnap
 from workbench.ingest.refusals import Refusal, Refusals
 from workbench.ingest.series_book import SeriesBook
@@ -52,6 +52,10 @@ class Outcome:
     faults: tuple[EventFault, ...] = field(default=())
 
 
+def _forget(_: Sequence[Told]) -> None:
+    """Nobody asks for it here."""
+
+
 class Receiver:
     """Decodes, checks and appends; shared by the HTTP and the gRPC door. Thread-safe; run its methods in `pool`.
 
@@ -60,11 +64,19 @@ class Receiver:
     `Outcome.future` resolved.
     """
 
-    def __init__(self, writer: Writer, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        *,
+        tell: Callable[[Sequence[Told]], None] = _forget,
+    ) -> None:
         self.limits = settings.ingest
         self.pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self._writer = writer
         self._clock = clock
+        self._tell = tell
         self._book = SeriesBook(writer, settings.ingest)
         self._otlp = OtlpDecoder()
         self._lock = threading.Lock()
@@ -151,6 +163,8 @@ class Receiver:
 
     def _take(self, door: str, decoded: Decoded, caller: Caller) -> Outcome:
         refusals = Refusals(door, caller.source)
+        if decoded.told and not caller.anonymous:
+            self._tell(decoded.told)
         rows, accepted = admit(decoded, self._book, caller, refusals, self._now_us(), self.limits)
         return self._append({"samples": rows.batch()} if rows is not None else {}, accepted, refusals)
 

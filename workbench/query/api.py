@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from workbench.query.result import Result
     from workbench.store import View
 
+_NOTHING: Mapping[str, tuple[str, str, str]] = {}
+
 Canceled = Callable[[], bool]
 """Whether nobody waits for the answer any more."""
 
@@ -50,14 +52,15 @@ def prometheus_response(
     now_us: int,
     limits: config.Query,
     canceled: Canceled = never,
+    told: Mapping[str, tuple[str, str, str]] = _NOTHING,
 ) -> tuple[int, bytes]:
     """Answer one endpoint below `/api/v1/`: HTTP status and JSON body. Never raises for what a caller can send.
 
-    Endpoints: query, query_range, labels, label/<name>/values, series, metadata,
-    query_exemplars, format_query, parse_query.
+    Endpoints: query, query_range, labels, label/<name>/values, series, metadata, query_exemplars, format_query,
+    parse_query. `told` is what senders said of metrics beside their samples: name -> type, unit, help.
     """
     try:
-        call = _Call(view, Asked(parameters, now_us), limits, canceled)
+        call = _Call(view, Asked(parameters, now_us), limits, canceled, told)
         data, warnings, infos = call.answer(endpoint)
     except WorkbenchError as error:
         return error_response(error)
@@ -115,6 +118,7 @@ class _Call:
     asked: Asked
     limits: config.Query
     canceled: Canceled
+    told: Mapping[str, tuple[str, str, str]]
 
     def answer(self, endpoint: str) -> tuple[Any, list[str], list[str]]:
         """`data`, `warnings` and `infos`."""
@@ -128,7 +132,7 @@ class _Call:
         if endpoint == "parse_query":
             return syntax_tree(parse(self.asked.expression())), []
         if endpoint == "metadata":
-            return metadata(self.view, self.asked), []
+            return metadata(self.view, self.asked, self.told), []
         budget = query_budget(self.limits, self.canceled)
         if endpoint == "query_exemplars":
             return query_exemplars(self.view, self.asked, budget), []

@@ -15,6 +15,7 @@ import pyarrow as pa
 from workbench import log
 from workbench.alert import AlertManager, NotificationChannels
 from workbench.config import Settings
+from workbench.errors import NotEvaluated
 from workbench.ingest import Receiver, http_app, start_grpc
 from workbench.query import instant
 from workbench.serve.access.certificate import Certificate, grpc_credentials
@@ -25,6 +26,7 @@ from workbench.serve.running.hub_socket import Hub, hub_app
 from workbench.serve.running.listen import Listener, listen, stop_on_signals, unix_socket
 from workbench.serve.running.own_metrics import OwnMetrics
 from workbench.serve.running.rule_samples import rule_samples
+from workbench.serve.running.told_metrics import ToldMetrics
 from workbench.store import Identity, View, Writer, open_writer, state
 from workbench.stream import StreamProcessor
 
@@ -57,7 +59,7 @@ async def _run(child: Child) -> None:
         write=rule_samples(writer),
         queued=channels.wake,
     )
-    receiver = Receiver(writer, settings)
+    receiver = Receiver(writer, settings, tell=ToldMetrics(engine).tell)
     hub = Hub(writer, processor, alerts, receiver)
     doors = MachineDoors(settings, engine)
     tls = server_context(settings) if settings.front.tls_cert else None
@@ -121,6 +123,10 @@ def evaluator(view: View, settings: Settings) -> Callable[[Any, int], list[tuple
 
     def evaluate(expr: Any, time_us: int) -> list[tuple[Mapping[str, str], float]]:
         result = instant(view, expr, time_us, limits=settings.query)
+        if result.native is not None and result.native.present.any():
+            raise NotEvaluated(
+                "the expression gives native histograms, which rules do not keep", hint="Take histogram_count(…)."
+            )
         return [
             (labels, float(result.values[row, 0])) for row, labels in enumerate(result.labels) if result.present[row, 0]
         ]

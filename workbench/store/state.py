@@ -52,6 +52,16 @@ rows_policies = sa.Table(
     sa.Column("changed_us", sa.BigInteger, nullable=False),
 )
 
+metric_metadata = sa.Table(
+    "metric_metadata",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("type", sa.String, nullable=False),
+    sa.Column("unit", sa.String, nullable=False),
+    sa.Column("help", sa.Text, nullable=False),
+    sa.Column("told_us", sa.BigInteger, nullable=False),
+)
+
 signin_links = sa.Table(
     "signin_links",
     metadata,

@@ -43,6 +43,13 @@ _MESSAGES: dict[str, dict[str, tuple[int, str, bool]]] = {
         "exemplars": (3, "Exemplar", True),
         "histograms": (4, "Histogram", True),
     },
+    "MetricMetadata": {
+        "type": (1, "int32", False),
+        "metric_family_name": (2, "string", False),
+        "help": (4, "string", False),
+        "unit": (5, "string", False),
+    },
+    "Telling": {"metadata": (3, "MetricMetadata", True)},
     "WriteRequest": {"timeseries": (1, "TimeSeries", True)},
 }
 _ONEOFS = {"Histogram": {"count": ("count_int", "count_float"), "zero_count": ("zero_count_int", "zero_count_float")}}
@@ -79,5 +86,7 @@ def build_messages(
 
 _CLASSES = build_messages(_PACKAGE, _MESSAGES, _ONEOFS)
 WriteRequest = _CLASSES["WriteRequest"]
+Telling = _CLASSES["Telling"]
+"""A WriteRequest, of which only the metadata are read."""
 TimeSeries = _CLASSES["TimeSeries"]
 Histogram = _CLASSES["Histogram"]

@@ -23,7 +23,7 @@ from workbench.ingest.wire import (
     read_field,
 )
 
-_SERIES, _WORDS, _SAMPLES, _ODD = 2, 3, 4, 5  # counters in `state`
+_SERIES, _WORDS, _SAMPLES, _ODD, _TELLS = 2, 3, 4, 5, 6  # counters in `state`
 
 
 class WriteColumns(NamedTuple):
@@ -32,7 +32,7 @@ class WriteColumns(NamedTuple):
     `words` and `key_starts` (int64[n + 1]): for each of n series the bytes of its labels, as a key of `ByteTable`.
     `series` (int64[m]): which of the n series a sample belongs to; `times_ms` (int64[m]) since 1970; `bits` (uint64[m])
     of its double. `odd` (int64[k, 2]): start and end in the body of each TimeSeries that holds native histograms or
-    exemplars.
+    exemplars. `tells`: whether there are metadata beside.
     """
 
     words: np.ndarray
@@ -41,6 +41,7 @@ class WriteColumns(NamedTuple):
     times_ms: np.ndarray
     bits: np.ndarray
     odd: np.ndarray
+    tells: bool
 
 
 def scan_write(body: bytes) -> WriteColumns | None:
@@ -60,9 +61,10 @@ def scan_write(body: bytes) -> WriteColumns | None:
         np.empty(most, np.int64),
         np.empty(most, np.uint64),
         np.empty((count, 2), np.int64),
+        False,
     )
     if state[STATUS] == OK:
-        _scan_request(source, state, words.view(np.uint8), *columns)
+        _scan_request(source, state, words.view(np.uint8), *columns[:-1])
     if state[STATUS] == UNUSUAL:
         return None
     raise_for(state, "remote-write message")
@@ -74,6 +76,7 @@ def scan_write(body: bytes) -> WriteColumns | None:
         columns.times_ms[:samples],
         columns.bits[:samples],
         columns.odd[:odd],
+        bool(state[_TELLS]),
     )
 
 
@@ -89,6 +92,8 @@ def _count_series(body: np.ndarray, state: np.ndarray) -> Int:
                 state[STATUS] = TOO_MANY
                 return 0
             count += 1
+        elif field == 3 and wire == BYTES:
+            state[_TELLS] = 1
     return count
 
 

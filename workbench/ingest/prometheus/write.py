@@ -1,7 +1,8 @@
 """Prometheus remote write 1.0: snappy block, WriteRequest, labels as the series' identity.
 
 Source: https://prometheus.io/docs/specs/prw/remote_write_spec/. Series keep their Prometheus names (convention
-`prometheus`, type unknown: the protocol does not say it beside the sample). Metadata are not kept.
+`prometheus`, type unknown: the protocol does not say it beside the sample). What is told
+of metrics apart from the samples is handed on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from workbench.errors import InputError, TooLarge
 from workbench.ingest.points import MAX_KEY_BYTES, Decoded, Member, OddPoint, Rows
 from workbench.ingest.prometheus.exemplars import exemplar_point
 from workbench.ingest.prometheus.histogram import native_histogram
+from workbench.ingest.prometheus.metadata import metadata_of
 from workbench.ingest.prometheus.prompb import TimeSeries, WriteRequest
 from workbench.ingest.prometheus.scan import WriteColumns, scan_write
 from workbench.ingest.refusals import Refusal
@@ -58,6 +60,7 @@ def decode_write(message: bytes) -> Decoded:
         columns = scan_write(message)
         if columns is None:
             raise InputError("the remote-write message has a form that is not readable")
+    told = metadata_of(message) if columns.tells else []
     times_us = np.clip(columns.times_ms, -MAX_TIME_MS, MAX_TIME_MS) * 1000
     odd, odd_times = _odd_points(message, columns.odd)
     for position, point in enumerate(odd):
@@ -83,6 +86,7 @@ def decode_write(message: bytes) -> Decoded:
         rows=rows,
         describe=describe,
         odd=odd,
+        told=told,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ESCAPED = "U__"
 """What a label name begins with that is written in the characters of an identifier (Prometheus' values escaping)."""
 
+_PART = re.compile("_(bucket|sum|count|total)$")
 _ESCAPE = re.compile("__|_([0-9A-Fa-f]{1,8})_|_")
 
 
@@ -46,12 +48,23 @@ def label_values(view: View, asked: Asked, name: str, budget: Budget) -> tuple[l
     return asked.cut(label_index(view).values(unescaped(name), rows))
 
 
-def metadata(view: View, asked: Asked) -> dict[str, Any]:
-    """Metric -> list of type, unit and help: one entry each, as a metric has one description here."""
+def metadata(view: View, asked: Asked, told: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:
+    """Metric -> list of type, unit and help: one entry each, as a metric has one description here.
+
+    `told` has what senders said apart from the samples; it counts where the series do not say it themselves.
+    """
     index = label_index(view)
+    known: dict[str, tuple[str, str, str]] = {}
+    for name in index.families():
+        own = index.metadata(name)
+        family = next((one for one in (name, _PART.sub("", name)) if one in told), None)
+        if own[0] == "unknown" and family is not None:
+            known[family] = told[family]
+        else:
+            known[name] = own
     wanted = asked.get("metric")
-    names, _ = asked.cut([name for name in index.families() if not wanted or name == wanted])
-    return {name: [dict(zip(("type", "unit", "help"), index.metadata(name), strict=True))] for name in names}
+    names, _ = asked.cut([name for name in sorted(known) if not wanted or name == wanted])
+    return {name: [dict(zip(("type", "unit", "help"), known[name], strict=True))] for name in names}
 
 
 def unescaped(name: str) -> str:

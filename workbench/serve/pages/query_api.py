@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,8 +29,13 @@ _PATHS = {
 }
 
 
-def query_routes(view_of: Callable[[Request], View], versions: Versions, limits: Query) -> list[Route]:
-    """The routes of the API; `view_of` gives the rows of whoever asks.
+def query_routes(
+    view_of: Callable[[Request], View],
+    versions: Versions,
+    limits: Query,
+    told: Callable[[], Mapping[str, tuple[str, str, str]]],
+) -> list[Route]:
+    """The routes of the API; `view_of` gives the rows of whoever asks, `told` what senders said of their metrics.
 
     Every question may name a lake `version`, or by `as_of` a time; then it is answered from that alone. A client that
     goes away ends its query.
@@ -44,7 +49,13 @@ def query_routes(view_of: Callable[[Request], View], versions: Versions, limits:
         def question(gone: threading.Event) -> Response:
             view, now_us = versions.asked(rows, dict(parameters), _now_us())
             status, body = prometheus_response(
-                view, endpoint, parameters, now_us=now_us, limits=limits, canceled=gone.is_set
+                view,
+                endpoint,
+                parameters,
+                now_us=now_us,
+                limits=limits,
+                canceled=gone.is_set,
+                told=told() if endpoint == "metadata" else {},
             )
             return answered(request, view, status, "application/json", body)
 
