@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
+import time
 import urllib.parse
 from pathlib import Path
 
@@ -110,6 +113,30 @@ remote_write:
         assert ours.items() <= theirs.items()
         names = {found["metric"]["__name__"] for found in workbench.query('{job="itself"}', token)}
         assert {"up", "go_goroutines", "prometheus_http_request_duration_seconds_bucket"} <= names
+        is_scraped_as_well(workbench, port, token)
     finally:
         server.terminate()
         server.wait(timeout=30)
+
+
+def is_scraped_as_well(workbench: Workbench, port: int, token: str) -> None:
+    """A scrape file that appears while the workbench runs is taken up; the hub's end costs no target its loop."""
+    (workbench.home / "scrape.yml").write_text(
+        "scrape_configs:\n- job_name: asked\n  scrape_interval: 1s\n"
+        f'  static_configs: [{{targets: ["127.0.0.1:{port}"]}}]\n'
+    )
+    wait_for(lambda: workbench.query('up{job="asked"} == 1', token), "the target is up", 60)
+    pushed, scraped = (workbench.query(f'prometheus_build_info{{job="{job}"}}', token) for job in ("itself", "asked"))
+    assert {**scraped[0]["metric"], "job": "itself"} == pushed[0]["metric"]
+    status, body = workbench.get("/api/v1/targets", token=workbench.token("operator"))
+    (target,) = json.loads(body)["data"]["activeTargets"]
+    assert (status, target["health"], target["lastError"]) == (200, "up", "")
+    os.kill(workbench.pid("hub"), signal.SIGKILL)
+    asked = time.time()
+    wait_for(lambda: newest(workbench, token) > asked + 1, "scrapes are kept again", 60)
+
+
+def newest(workbench: Workbench, token: str) -> float:
+    """Time of the newest scrape, in seconds."""
+    found = workbench.query('timestamp(up{job="asked"})', token)
+    return float(found[0]["value"][1]) if found else 0.0
