@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -119,3 +120,13 @@ def bigquery(folder: Path) -> Iterator[str]:
     ]  # fmt: skip
     with running(command, folder / "bigquery.log", answers(f"http://127.0.0.1:{rest}/healthz")):
         yield f"bigquery://test/workbench?endpoint=http://127.0.0.1:{rest}"
+
+
+@contextmanager
+def clickhouse(folder: Path) -> Iterator[str]:
+    """The engine behind ClickHouse's HTTP interface, in a process of its own; Debian's server is years old."""
+    port = free_port()
+    script = Path(__file__).with_name("clickhouse_http.py")
+    command = [sys.executable, str(script), str(port), str(folder / "data")]
+    with running(command, folder / "clickhouse.log", answers(f"http://127.0.0.1:{port}/ping")):
+        yield f"clickhouse://me:secret@127.0.0.1:{port}/other"

@@ -32,7 +32,7 @@ def chdb(folder: Path) -> Iterator[str]:
     yield f"chdb://{folder / 'clickhouse'}"
 
 
-WAREHOUSES: dict[str, Callable] = {"chdb": chdb, "bigquery": servers.bigquery}
+WAREHOUSES: dict[str, Callable] = {"chdb": chdb, "clickhouse": servers.clickhouse, "bigquery": servers.bigquery}
 
 
 def platform() -> dict[str, pa.Table]:

@@ -18,7 +18,8 @@ from workbench.store.backends.protocols import LabelledSamples, LabelMatcher, La
 from workbench.store.backends.remote_protocol import read_request, read_response, write_request
 from workbench.store.backends.samples import by_size, selector
 
-_BOUNDS = re.compile(rb"^prometheus_tsdb_(lowest_timestamp|head_max_time)_seconds (\S+)$", re.MULTILINE)
+# In milliseconds; those in seconds cut off the rest, and with it the newest samples.
+_BOUNDS = re.compile(rb"^prometheus_tsdb_(lowest_timestamp|head_max_time) (\S+)$", re.MULTILINE)
 _RETENTION_US = 15 * 86_400_000_000  # Prometheus' default
 _REQUEST_SAMPLES = 50_000
 _REFUSED = ("out of order", "out of bounds", "too old", "duplicate sample")
@@ -36,7 +37,7 @@ class Prometheus:
     def span_us(self) -> tuple[int, int]:
         """What the server's own metrics say; where it has none, the default retention until now."""
         try:
-            told = {name: float(value) * 1e6 for name, value in _BOUNDS.findall(self._http.ask("GET", "/metrics"))}
+            told = {name: float(value) * 1000 for name, value in _BOUNDS.findall(self._http.ask("GET", "/metrics"))}
             first_us, last_us = int(told[b"lowest_timestamp"]), int(told[b"head_max_time"])
         except (StoreError, KeyError, ValueError, OverflowError):
             now_us = time.time_ns() // 1000
