@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from workbench.ingest.prometheus.prompb import WriteRequest
+from workbench.ingest.prometheus.prompb import Histogram, Sample, WriteRequest
 
 
 def now_ms() -> int:
@@ -27,6 +27,24 @@ def write_request(series: list[tuple[Mapping[str, str], list[tuple[int, float]]]
         for time_ms, value in samples:
             one.samples.add(timestamp=time_ms, value=value)
     return request.SerializeToString()
+
+
+def second_request(time_ms: int) -> bytes:
+    """A remote write 2.0 request: two samples of up{job="a"} and a native histogram h{job="a"}, by hand."""
+    made = Histogram(timestamp=time_ms, schema=1, count_int=2, sum=3.0)
+    made.positive_spans.add(offset=1, length=1)
+    made.positive_deltas.append(2)
+    histogram = made.SerializeToString()
+    samples = [Sample(timestamp=time_ms + n, value=1.0 + n).SerializeToString() for n in range(2)]
+    symbols = [b"", b"__name__", b"up", b"job", b"a", b"h"]
+    up = _part(1, bytes((1, 2, 3, 4))) + b"".join(_part(2, sample) for sample in samples)
+    native = _part(1, bytes((1, 5, 3, 4))) + _part(3, histogram)
+    return b"".join(_part(4, symbol) for symbol in symbols) + _part(5, up) + _part(5, native)
+
+
+def _part(field: int, content: bytes) -> bytes:
+    assert len(content) < 128
+    return bytes((field << 3 | 2, len(content))) + content
 
 
 def snap(message: bytes) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from google.rpc import code_pb2, status_pb2
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from tests.ingest.messages import add_attributes, now_ms, otlp_request, snap, write_request
+from tests.ingest.messages import add_attributes, now_ms, otlp_request, second_request, snap, write_request
 from workbench.config import Settings
 from workbench.errors import Busy, DiskFull, Forbidden, LogSyncError, SignInRequired
 from workbench.ingest import Caller, Knock, Receiver, http_app
@@ -70,7 +70,7 @@ def test_remote_write_keeps_the_good_and_answers_400_for_the_rest(receiver, writ
 @pytest.mark.parametrize(
     "headers",
     [
-        {**REMOTE_WRITE, "content-type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"},
+        {**REMOTE_WRITE, "content-type": "application/x-protobuf;proto=io.prometheus.write.v3.Request"},
         {**REMOTE_WRITE, "content-type": "text/plain"},
         {**REMOTE_WRITE, "content-encoding": "gzip"},
         {"content-encoding": "snappy"},
@@ -86,6 +86,15 @@ def test_remote_write_of_another_form_is_415(receiver, writer, headers):
 def test_remote_write_names_its_own_message_type(receiver):
     headers = {**REMOTE_WRITE, "content-type": "application/x-protobuf; proto=prometheus.WriteRequest"}
     assert post(receiver, "/api/v1/write", sample(), headers).status_code == 204
+
+
+def test_remote_write_2_is_told_how_much_was_written(receiver, writer):
+    headers = {**REMOTE_WRITE, "content-type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
+    response = post(receiver, "/api/v1/write", snap(second_request(now_ms())), headers)
+    assert response.status_code == 204, response.text
+    written = [response.headers[f"x-prometheus-remote-write-{sort}-written"] for sort in ("samples", "histograms")]
+    assert written == ["2", "1"]
+    assert [value for _, value in writer.found()["up{job=a}"]] == [1.0, 2.0]
 
 
 def test_otlp_success_is_an_empty_message_in_the_form_of_the_request(receiver, writer):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ingest.conftest import TOKEN
-from tests.ingest.messages import now_ms, snap
+from tests.ingest.messages import now_ms, second_request, snap
 from workbench.errors import InputError, TooLarge
 from workbench.ingest.prometheus.histogram import MAX_BUCKETS
 from workbench.ingest.prometheus.prompb import Histogram, WriteRequest
 from workbench.ingest.prometheus.scan import scan_write
+from workbench.ingest.prometheus.second import as_first
 from workbench.ingest.prometheus.write import unsnap
 from workbench.ingest.receiver import PROTOBUF
 from workbench.schema import STALE_NAN_BITS
@@ -153,3 +156,27 @@ def test_what_is_no_histogram_is_refused_by_name(receiver, writer, histogram, re
     outcome = receiver.remote_write(request_with(histogram), PROTOBUF, "snappy", TOKEN)
     assert (outcome.accepted, outcome.rejected) == (0, 1)
     assert writer.rows("dead_letter")[0]["reason"] == reason
+
+
+def test_a_request_of_2_says_the_same_as_one_of_1():
+    request = WriteRequest.FromString(as_first(second_request(1000), 2**20))
+    first, second = request.timeseries
+    assert [(label.name, label.value) for label in first.labels] == [("__name__", "up"), ("job", "a")]
+    assert [(sample.timestamp, sample.value) for sample in first.samples] == [(1000, 1.0), (1001, 2.0)]
+    assert second.labels[0].value == "h"
+    assert second.histograms[0].count_int == 2
+
+
+def test_references_that_lead_nowhere_or_make_too_much_are_refused():
+    with pytest.raises(InputError, match="malformed"):
+        as_first(second_request(1000).replace(b"\x0a\x04\x01\x02\x03\x04", b"\x0a\x04\x01\x02\x03\x44"), 2**20)
+    with pytest.raises(TooLarge):
+        as_first(second_request(1000), 64)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=80), st.integers(0, 120))
+def test_random_bytes_of_2_are_read_or_refused(noise, place):
+    good = second_request(1000)
+    with contextlib.suppress(InputError, TooLarge):
+        as_first(good[:place] + noise + good[place + len(noise) :], 4096)

@@ -101,7 +101,7 @@ def check(view: ArrayView, case: Eval) -> None:
         return
     for expr, time_us in [(case.expr, case.start_us), *pinned(case.expr, case.start_us)]:
         result = evaluate(view, case, expr, time_us)
-        compare(case, result)
+        compare(case, result, placed=expr == case.expr)
         alone = case.range_vector or case.text is not None or case.expects.keys() & {"ordered", "fail"}
         if alone or result is None or _OF_QUERY.search(expr):
             continue
@@ -182,12 +182,15 @@ def _at(result: Result, column: int, kind: str) -> Result:
     )
 
 
-def compare(case: Eval, result: Result | None, *, said: bool = True) -> None:
-    """Hold a result against what is expected, with what was `said` beside it or without. Raises Mismatch."""
+def compare(case: Eval, result: Result | None, *, said: bool = True, placed: bool = True) -> None:
+    """Hold a result against what is expected, with what was `said` beside it or without. Raises Mismatch.
+
+    `placed`: places that are named are those of the script's own text.
+    """
     if result is None:
         return
     if said:
-        _compare_annotations(case.expects, result)
+        _compare_annotations(case.expects, result, placed)
     if result.kind == "string":
         if result.text != case.text:
             raise Mismatch(f"the text is {result.text!r}")
@@ -202,7 +205,8 @@ def compare(case: Eval, result: Result | None, *, said: bool = True) -> None:
         _compare_series(case, result)
 
 
-def _compare_annotations(expects: Mapping[str, Sequence[Expectation]], result: Result) -> None:
+def _compare_annotations(expects: Mapping[str, Sequence[Expectation]], result: Result, placed: bool) -> None:
+    """`placed`: the expression is written as the script has it, so places in it are what the script says."""
     for kind, found in (("warn", result.warnings), ("info", result.infos)):
         if f"no_{kind}" in expects and found:
             raise Mismatch(f"unexpected: {', '.join(found)}")
@@ -210,10 +214,10 @@ def _compare_annotations(expects: Mapping[str, Sequence[Expectation]], result: R
         if not wanted:
             continue
         for one in wanted:
-            if not any(one.holds(said) for said in found):
+            if not any(one.holds(said, placed=placed) for said in found):
                 raise Mismatch(f"no {kind} says {one.text or one.pattern or 'anything'}: {list(found)}")
         for said in found:
-            if not any(one.holds(said) for one in wanted):
+            if not any(one.holds(said, placed=placed) for one in wanted):
                 raise Mismatch(f"unexpected: {said}")
 
 

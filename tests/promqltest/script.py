@@ -10,6 +10,7 @@ from tests.promqltest.series import Value, number, parse_series, parse_starts, s
 from workbench.errors import QueryError
 from workbench.query.promql.text import parse_duration, unquote
 
+_PLACE = re.compile(r" \(\d+:\d+\)$")
 _LOAD = re.compile(r"load(?:_(with_nhcb))?\s+(\S+)", re.IGNORECASE)
 _INSTANT = re.compile(r"eval(?:_(fail|warn|ordered|info))?\s+instant\s+(?:at\s+(\S+))?\s+(.+)", re.IGNORECASE)
 _RANGE = re.compile(
@@ -26,8 +27,10 @@ class Expectation:
     text: str = ""
     pattern: str = ""
 
-    def holds(self, said: str) -> bool:
-        """Whether these words meet it."""
+    def holds(self, said: str, *, placed: bool = True) -> bool:
+        """Whether these words meet it; not `placed`, but for the place in the expression that they end with."""
+        if not placed and not self.pattern:
+            return not self.text or _PLACE.sub("", self.text) == _PLACE.sub("", said)
         if self.pattern:
             return re.search(self.pattern, said) is not None
         return not self.text or self.text == said

@@ -63,6 +63,12 @@ class ArrayView:
     ) -> int:
         """A series of native histograms, as `schema.NATIVE_HISTOGRAM` has them; None is a staleness marker."""
         identity = Identity("prometheus", name, "native_histogram", "", "", (), tuple(sorted(labels.items())))
+        return self.native_of(identity, times_s, histograms)
+
+    def native_of(
+        self, identity: Identity, times_s: Sequence[float], histograms: Sequence[Mapping[str, Any] | None]
+    ) -> int:
+        """The same under an identity of any convention."""
         number = self.put(identity, [], [])
         rows = [
             {"series": number, "time": round(time * SECOND), "type": 1, "stale": one is None, "histogram": one}

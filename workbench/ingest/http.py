@@ -1,4 +1,4 @@
-"""The HTTP door: OTLP/HTTP metrics, Prometheus remote write, CloudEvents. A plain ASGI application.
+"""The HTTP door: OTLP/HTTP metrics, Prometheus remote write 1.0 and 2.0, CloudEvents. A plain ASGI application.
 
 `POST /v1/metrics`, `POST /api/v1/write`, `POST /events`. The caller is authorised before a byte of the body is read,
 the body is bounded while it streams in, and success is answered only once the log has it on disk.
@@ -92,7 +92,12 @@ async def _serve(receiver: Receiver, incoming: Request, caller: Caller, media: s
             await asyncio.wrap_future(outcome.future)
     if path == "/v1/metrics":
         return otlp_answer(outcome, media_type(media))
-    return _write_answer(outcome) if path == "/api/v1/write" else _events_answer(outcome)
+    if path != "/api/v1/write":
+        return _events_answer(outcome)
+    response = _write_answer(outcome)
+    for sort, count in zip(("Samples", "Histograms", "Exemplars"), outcome.written, strict=True):
+        response.headers[f"X-Prometheus-Remote-Write-{sort}-Written"] = str(count)
+    return response
 
 
 async def _read(incoming: Request, max_bytes: int, take: Callable[[int], None]) -> bytes:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from workbench.config import Settings
@@ -21,6 +22,7 @@ from workbench.ingest.events import EventFault, decode_events, events_batch
 from workbench.ingest.otlp.decode import OtlpDecoder
 from workbench.ingest.otlp.json import otlp_json_to_protobuf
 from workbench.ingest.points import Decoded, Member, Told
+from workbench.ingest.prometheus.second import as_first
 from workbench.ingest.prometheus.write import decode_write, unsnap
 from workbench.ingest.refusals import Refusal, Refusals
 from workbench.ingest.series_book import SeriesBook
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
+_FIRST, _SECOND = "prometheus.writerequest", "io.prometheus.write.v2.request"
 DECODERS = 2
 """Threads that decode. The kernels release the GIL, so two keep two cores busy."""
 
@@ -50,6 +53,8 @@ class Outcome:
     message: str
     future: Future[Any] | None
     faults: tuple[EventFault, ...] = field(default=())
+    written: tuple[int, ...] = (0, 0, 0)
+    """Rows of samples by their type: floats, native histograms, exemplars alone."""
 
 
 def _forget(_: Sequence[Told]) -> None:
@@ -118,10 +123,11 @@ class Receiver:
         return self._take("otlp", decoded, caller)
 
     def remote_write(self, body: bytes, media: str, encoding: str, caller: Caller) -> Outcome:
-        """Prometheus remote write 1.0: WriteRequest as a snappy block."""
+        """Prometheus remote write, the WriteRequest of 1.0 or the Request of 2.0, as a snappy block."""
         with self._refusing_whole("remote_write", body, caller):
-            _check_remote_write(media, encoding)
-            decoded = decode_write(unsnap(body, self.limits.max_expanded_bytes))
+            second = _is_second(media, encoding)
+            message = unsnap(body, self.limits.max_expanded_bytes)
+            decoded = decode_write(as_first(message, self.limits.max_expanded_bytes) if second else message)
         return self._take("remote_write", decoded, caller)
 
     def events(self, body: bytes, media: str, encoding: str, caller: Caller) -> Outcome:
@@ -166,7 +172,11 @@ class Receiver:
         if decoded.told and not caller.anonymous:
             self._tell(decoded.told)
         rows, accepted = admit(decoded, self._book, caller, refusals, self._now_us(), self.limits)
-        return self._append({"samples": rows.batch()} if rows is not None else {}, accepted, refusals)
+        if rows is None:
+            return self._append({}, accepted, refusals)
+        batch = rows.batch()
+        written = np.bincount(batch.column("type").to_numpy(), minlength=3)
+        return replace(self._append({"samples": batch}, accepted, refusals), written=tuple(written.tolist()))
 
     def _append(
         self,
@@ -213,19 +223,21 @@ class Receiver:
             raise
 
 
-def _check_remote_write(media: str, encoding: str) -> None:
+def _is_second(media: str, encoding: str) -> bool:
+    """Whether a body says that it is of remote write 2.0. Raises UnsupportedMedia for what is neither that nor 1.0."""
     parameters = [part.strip().replace('"', "") for part in media.lower().split(";")]
     if parameters[0] != PROTOBUF:
         raise _other_media(f"remote write does not come as {parameters[0][:80]!r}", f"Use {PROTOBUF}.")
-    for part in parameters[1:]:
-        if part.startswith("proto=") and part != "proto=prometheus.writerequest":
-            raise _other_media(
-                "this door speaks remote write 1.0 (prometheus.WriteRequest)",
-                "Leave protobuf_message of the remote_write section at its default.",
-            )
+    named = [part.removeprefix("proto=") for part in parameters[1:] if part.startswith("proto=")]
+    if set(named) - {_FIRST, _SECOND}:
+        raise _other_media(
+            "this door speaks remote write 1.0 (prometheus.WriteRequest) and 2.0 (io.prometheus.write.v2.Request)",
+            "Give one of them as protobuf_message of the remote_write section.",
+        )
     if encoding.strip().lower() not in ("", "snappy"):
         message = f"unknown content encoding {encoding[:40]!r}"
         raise UnsupportedMedia(message, where="Content-Encoding", hint="Remote write uses snappy.")
+    return _SECOND in named
 
 
 def _other_media(message: str, hint: str) -> UnsupportedMedia:

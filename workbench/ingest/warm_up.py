@@ -8,6 +8,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from workbench.ingest.byte_table import ByteTable
 from workbench.ingest.otlp.decode import OtlpDecoder
 from workbench.ingest.prometheus.prompb import WriteRequest
+from workbench.ingest.prometheus.second import as_first
 from workbench.ingest.prometheus.write import decode_write
 
 
@@ -16,6 +17,7 @@ def warm_up() -> None:
     write = WriteRequest()
     write.timeseries.add().samples.add(value=1.0)
     decoded = decode_write(write.SerializeToString())
+    as_first(b"\x22\x00\x2a\x06\x0a\x02\x00\x00\x12\x00", 1024)  # a symbol, a series with a label and a sample
     table = ByteTable(max_keys=1024, max_bytes=4096)
     for number in range(600):  # past the first growth
         table.put(np.array([8, number], np.uint64), number)

@@ -98,6 +98,21 @@ class Result:
         which = self.native.which[row]
         return [(times[step], as_json(self.native.held, which[step])) for step in np.flatnonzero(which >= 0).tolist()]
 
+    def histograms_xarray(self) -> xr.DataArray:
+        """Observations in the buckets of native histograms: dims `series`, `time`, `bucket`; 0 where there are none.
+
+        `bucket` has the coordinates `lower` and `upper`; labels are as in `to_xarray`.
+        """
+        from workbench.query.histograms.arrays import as_xarray
+
+        return as_xarray(self)
+
+    def histogram_table(self) -> pa.Table:
+        """One row per populated bucket of a native histogram: labels, `time`, `lower`, `upper`, `count`."""
+        from workbench.query.histograms.arrays import as_table
+
+        return as_table(self)
+
     def to_xarray(self) -> xr.DataArray:
         """Dims `series`, `time`; each label is a coordinate along `series`. What is absent is NaN.
 

@@ -89,4 +89,5 @@ WriteRequest = _CLASSES["WriteRequest"]
 Telling = _CLASSES["Telling"]
 """A WriteRequest, of which only the metadata are read."""
 TimeSeries = _CLASSES["TimeSeries"]
+Sample = _CLASSES["Sample"]
 Histogram = _CLASSES["Histogram"]
