@@ -6,7 +6,7 @@ import argparse
 import re
 from datetime import UTC, datetime
 
-from benchmarks import boards, drill, idle, ingest, lab, latency, page
+from benchmarks import boards, drill, idle, ingest, lab, latency, page, tsbs
 from benchmarks.machine import ROOT, describe
 
 ALL = {
@@ -17,6 +17,9 @@ ALL = {
     "boards": boards.run,
     "drill": drill.run,
     "lab": lab.run,
+    "tsbs": tsbs.day,
+    "tsbs-rough": tsbs.rough_day,
+    "tsbs-dashboard": tsbs.month,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks

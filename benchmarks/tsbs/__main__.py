@@ -1,5 +1,5 @@
 """`python -m benchmarks.tsbs --hosts 20`: one run, printed."""
 
-from benchmarks.tsbs.run import arguments, run
+from benchmarks.tsbs import arguments, run
 
 print(run(arguments()))

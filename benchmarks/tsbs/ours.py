@@ -13,6 +13,8 @@ from workbench import config
 from workbench.schema import KINDS
 from workbench.store import Identity, Lake, build_index, compact, open_writer, update_rollups
 
+_STEP_ROWS = 4_000_000
+
 
 def fill(home: Path, loads: list[Load]) -> dict[str, float]:
     """Load data sets into a new home; seconds that loading, compaction and index took."""
@@ -26,7 +28,8 @@ def fill(home: Path, loads: list[Load]) -> dict[str, float]:
                 for host in range(load.hosts)
             ]
             ids = np.array(writer.register(members, "import:tsbs"), np.int64).reshape(load.metrics, load.hosts)
-            for step, part in enumerate(slices(load, minutes=60), start=1):
+            minutes = max(_STEP_ROWS * load.step_seconds // (load.hosts * load.metrics * 60), 20)
+            for step, part in enumerate(slices(load, minutes), start=1):
                 writer.load(f"tsbs-{number}", step, {"samples": _batch(ids, part.times_us, part.values, part.present)})
     loaded = time.monotonic()
     now_us = time.time_ns() // 1000

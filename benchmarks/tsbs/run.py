@@ -55,12 +55,12 @@ def run(options: argparse.Namespace) -> str:
         sizes |= ours.bytes_a_sample(folder / "home")
         running = stack.enter_context(workbench("--no-demo", settings=SETTINGS, home=folder / "home"))
         port = int(running.status()["url"].rstrip("/").rpartition(":")[2])
-        mine = Peer("workbench", "", port, folder, token=running.token("viewer"))
+        mine = Peer("workbench", "", port, folder, running.pid("front"), running.token("viewer"))
         return section(load, spent, sizes, measure([mine, *targets], asked, load.end_us, options.rounds))
 
 
 Found = dict[str, dict[str, list[float]]]
-"""Shape -> server -> seconds of each round; the server `differs` has a number for each round with another answer."""
+"""Shape -> server, or `<server> CPU` -> seconds of each round; `differs` counts points off Prometheus'."""
 
 
 def measure(servers: list[Peer], asked: list[Shape], end_us: int, rounds: int) -> Found:
@@ -68,14 +68,15 @@ def measure(servers: list[Peer], asked: list[Shape], end_us: int, rounds: int) -
     connections = {peer.name: http.client.HTTPConnection("127.0.0.1", peer.port, timeout=300) for peer in servers}
     found: Found = {}
     for shape in asked:
-        seconds: dict[str, list[float]] = {peer.name: [] for peer in servers}
+        seconds: dict[str, list[float]] = {name: [] for peer in servers for name in (peer.name, _cpu(peer.name))}
         answers: dict[str, list[Any]] = {}
         for turn in range(rounds + 1):
             for peer in servers:
-                begun = time.perf_counter()
+                begun, computed = time.perf_counter(), peer.cpu_seconds()
                 bodies = [_ask(connections[peer.name], path, peer.token) for path in shape.paths(end_us)]
                 if turn:
                     seconds[peer.name].append(time.perf_counter() - begun)
+                    seconds[_cpu(peer.name)].append(peer.cpu_seconds() - computed)
                 else:
                     answers[peer.name] = [orjson.loads(body)["data"]["result"] for body in bodies]
         if "Prometheus" in answers:
@@ -83,6 +84,10 @@ def measure(servers: list[Peer], asked: list[Shape], end_us: int, rounds: int) -
         found[shape.name] = seconds
         print(shape.name, {k: f"{statistics.median(v) * 1000:.1f} ms" for k, v in seconds.items()}, flush=True)
     return found
+
+
+def _cpu(name: str) -> str:
+    return f"{name} CPU"
 
 
 def _ask(connection: http.client.HTTPConnection, path: str, token: str) -> bytes:
@@ -113,21 +118,24 @@ def _points(result: list[Any]) -> dict[tuple[str, float], float]:
 
 def section(load: Load, spent: dict[str, float], sizes: dict[str, float | None], found: Found) -> str:
     """The tables, in Markdown."""
-    servers = [name for name in next(iter(found.values())) if name != "differs"]
+    servers = [name for name in next(iter(found.values())) if name != "differs" and not name.endswith(" CPU")]
     theirs = servers[1:]
     kind = "rough (jitter, gaps, resets, churn)" if load.rough else "steady"
     lines = [
         f"{load.hosts} hosts x {load.metrics} metrics, {load.step_seconds} s, {load.hours} h: {sizes['samples']:,.0f}",
-        f"samples, {kind}, simulated. Over HTTP, warm, in turns; medians, ms. "
+        f"samples, {kind}, simulated. Over HTTP, warm, in turns; medians, ms of wall. "
         + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items()) + ".",
         "",
-        "| " + " | ".join(["question", *servers, *(f"{name} / ours" for name in theirs), "differs"]) + " |",
+        "| " + " | ".join(["question", *servers, *(f"{name} / ours (by CPU)" for name in theirs), "differs"]) + " |",
         "|---" * (2 + len(servers) + len(theirs)) + "|",
     ]  # fmt: skip
     for name, seconds in found.items():
-        middle = {server: statistics.median(seconds[server]) * 1000 for server in servers}
+        middle = {server: statistics.median(found_) * 1000 for server, found_ in seconds.items()}
         cells = [f"{middle[server]:.1f}" for server in servers]
-        cells += [f"{middle[server] / middle['workbench']:.1f}x" for server in theirs]
+        cells += [
+            f"{middle[server] / middle['workbench']:.1f}x ({middle[_cpu(server)] / middle[_cpu('workbench')]:.1f}x)"
+            for server in theirs
+        ]
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {seconds.get('differs', [0])[0]:.0f} |")
     every = sorted(second * 1000 for seconds in found.values() for second in seconds["workbench"])
     lines += [

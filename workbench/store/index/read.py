@@ -29,6 +29,8 @@ _SAMPLES = Counter("workbench_index_samples", "Float samples read from the cold 
 
 # As the lake's: two cores decode twice as fast, more threads would only take them from the doors.
 _THREADS = 2
+# Decoded within a millisecond: handing them to other threads would take as long.
+_INLINE_SAMPLES = 200_000
 _ROWS_OF_A_SEGMENT = 40
 _COLUMNS = ("series", "time", "type", "value", "segment", "row")
 
@@ -93,7 +95,7 @@ class IndexedLake:
         def decode(task: tuple[int, slice]) -> None:
             chunks[task[0]].decode(task[1], places[task[0]], times, values)
 
-        for _ in self._pool.map(decode, tasks) if len(tasks) > 1 else map(decode, tasks):
+        for _ in self._pool.map(decode, tasks) if len(times) > _INLINE_SAMPLES else map(decode, tasks):
             pass
         found = np.zeros(0, np.int64)
         if sequences:
