@@ -147,6 +147,7 @@ class Query:
     max_samples: int = 50_000_000
     max_steps: int = 11_000
     timeout_seconds: int = 60
+    start_times: bool = False
     concurrent: int = 4
     queue: int = 64
     head_seconds: int = 7200

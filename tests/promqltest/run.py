@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.promqltest.own_bounds import with_own_bounds
 from tests.promqltest.script import Broken, Clear, Eval, Expectation, Load, read
 from tests.promqltest.series import STALE, Value
 from tests.query.arrays import SECOND, ArrayView
+from workbench import config
 from workbench.errors import QueryError
 from workbench.query import Result, instant, parse, range_query
 from workbench.query.histograms.grid import Grid
@@ -21,6 +23,9 @@ from workbench.query.promql import Node, nodes
 
 EPSILON = 1e-6
 """Relative to the sum of both, as the format's own runner compares."""
+
+LIMITS = config.Query(start_times=True)
+"""Start times are heeded, as the format's own runner has it."""
 
 # What depends on the time of evaluation even where all selectors are pinned by `@`.
 _UNPINNED = frozenset((
@@ -69,25 +74,45 @@ def run(text: str) -> Iterator[Outcome]:
 def view_of(loads: Iterable[Load]) -> ArrayView:
     """A view that holds what was loaded. Series that are loaded twice have the samples of both."""
     found: dict[tuple[tuple[str, str], ...], dict[int, Value]] = {}
+    starts: dict[tuple[tuple[str, str], ...], dict[int, int | None]] = {}
     for load in loads:
+        for labels, _, began in load.series:
+            known = starts.setdefault(tuple(sorted(labels.items())), {})
+            known.update((place * load.step_us, start) for place, start in enumerate(began) if start is not None)
         given = [(labels, values) for labels, values, _ in load.series]
         for labels, values in [*given, *(with_own_bounds(given) if load.with_nhcb else ())]:
             samples = found.setdefault(tuple(sorted(labels.items())), {})
             samples.update((place * load.step_us, value) for place, value in enumerate(values) if value is not None)
-    return view_of_series((dict(labels), sorted(samples.items())) for labels, samples in found.items())
+    return view_of_series(((dict(labels), sorted(samples.items())) for labels, samples in found.items()), starts)
 
 
-def view_of_series(series: Iterable[tuple[dict[str, str], Sequence[tuple[int, Value]]]]) -> ArrayView:
-    """A view of series, each with its samples (time in us, value) in the order of time."""
+def view_of_series(
+    series: Iterable[tuple[dict[str, str], Sequence[tuple[int, Value]]]],
+    starts: Mapping[tuple[tuple[str, str], ...], Mapping[int, int | None]] = MappingProxyType({}),
+) -> ArrayView:
+    """A view of series, each with its samples (time in us, value) in the order of time; when they began to count."""
     view = ArrayView()
     for labels, samples in series:
+        began = starts.get(tuple(sorted(labels.items())), {})
         name = labels.pop("__name__", "")
         floats = [(time, value) for time, value in samples if isinstance(value, float)]
         if floats:
-            view.metric(name, labels, [time / SECOND for time, _ in floats], [value for _, value in floats])
+            view.metric(
+                name,
+                labels,
+                [time / SECOND for time, _ in floats],
+                [value for _, value in floats],
+                starts_us=[began.get(time) for time, _ in floats],
+            )
         native = [(time, value.stored()) for time, value in samples if isinstance(value, Histogram)]
         if native:
-            view.native(name, labels, [time / SECOND for time, _ in native], [value for _, value in native])
+            view.native(
+                name,
+                labels,
+                [time / SECOND for time, _ in native],
+                [value for _, value in native],
+                starts_us=[began.get(time) for time, _ in native],
+            )
     return view
 
 
@@ -106,7 +131,7 @@ def check(view: ArrayView, case: Eval) -> None:
         if alone or result is None or _OF_QUERY.search(expr):
             continue
         minute = 60 * SECOND
-        found = range_query(view, expr, time_us - minute, time_us + minute, minute)
+        found = range_query(view, expr, time_us - minute, time_us + minute, minute, limits=LIMITS)
         compare(case, _at(found, 1, result.kind), said=False)
 
 
@@ -115,7 +140,9 @@ def evaluate(view: ArrayView, case: Eval, expr: str, start_us: int, end_us: int 
     wanted = case.expects.get("fail")
     try:
         times = (start_us, end_us, step_us)
-        result = range_query(view, expr, *times) if step_us else instant(view, expr, start_us)
+        result = (
+            range_query(view, expr, *times, limits=LIMITS) if step_us else instant(view, expr, start_us, limits=LIMITS)
+        )
     except QueryError as error:
         if not wanted:
             raise

@@ -34,6 +34,7 @@ class ArrayView:
         self.lake_version = "m1"
         self._data: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._histograms: dict[int, pa.Table] = {}
+        self._starts: dict[int, Sequence[int | None]] = {}
         self._exemplars: list[dict[str, Any]] = []
 
     def put(self, identity: Identity, times_us: Sequence[int], values: Sequence[float], description: str = "") -> int:
@@ -49,10 +50,26 @@ class ArrayView:
         times_s: Sequence[float],
         values: Sequence[float],
         type_: str = "gauge",
+        starts_us: Sequence[int | None] | None = None,
     ) -> int:
-        """A series of the Prometheus convention; times in seconds."""
+        """A series of the Prometheus convention; times in seconds; where known, when its samples began to count."""
         identity = Identity("prometheus", name, type_, "", "", (), tuple(sorted(labels.items())))
-        return self.put(identity, (np.asarray(times_s, float) * SECOND).round(), values)
+        number = self.put(identity, (np.asarray(times_s, float) * SECOND).round(), values)
+        if starts_us is not None:
+            self._starts[number] = starts_us
+        return number
+
+    def table(self, kind: str, *, start_us: int, end_us: int, columns: Sequence[str]) -> pa.Table:
+        """When float samples began to count."""
+        assert (kind, *columns) == ("samples", "series", "time", "start_time")
+        rows = [
+            {"series": number, "time": time, "start_time": start}
+            for number, starts in self._starts.items()
+            for time, start in zip(self._data[number][0].tolist(), starts, strict=True)
+            if start_us <= time <= end_us
+        ]
+        time = pa.timestamp("us", tz="UTC")
+        return pa.Table.from_pylist(rows, pa.schema([("series", pa.int64()), ("time", time), ("start_time", time)]))
 
     def native(
         self,
@@ -60,6 +77,7 @@ class ArrayView:
         labels: Mapping[str, str],
         times_s: Sequence[float],
         histograms: Sequence[Mapping[str, Any] | None],
+        starts_us: Sequence[int | None] | None = None,
     ) -> int:
         """A series of native histograms, as `schema.NATIVE_HISTOGRAM` has them; None is a staleness marker."""
         identity = Identity("prometheus", name, "native_histogram", "", "", (), tuple(sorted(labels.items())))
@@ -72,7 +90,8 @@ class ArrayView:
         number = self.put(identity, [], [])
         rows = [
             {"series": number, "time": round(time * SECOND), "type": 1, "stale": one is None, "histogram": one}
-            for time, one in zip(times_s, histograms, strict=True)
+            | {"start_time": start}
+            for time, one, start in zip(times_s, histograms, starts_us or [None] * len(times_s), strict=True)
         ]
         self._histograms[number] = pa.Table.from_pylist(rows, KINDS["samples"].schema)
         return number

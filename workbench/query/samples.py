@@ -63,6 +63,7 @@ class Loaded:
     native: HistogramSamples | None = None
     reach_us: np.ndarray | None = None
     coarse_until_us: int = 0
+    starts_us: np.ndarray | None = None
 
     def without_stale(self) -> Loaded:
         """Without staleness markers, as range vectors see a series."""
@@ -77,6 +78,7 @@ class Loaded:
             times_us=self.times_us[~stale],
             values=self.values[~stale],
             native=native,
+            starts_us=None if self.starts_us is None else self.starts_us[~stale],
         )
 
 

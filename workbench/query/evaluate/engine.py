@@ -147,6 +147,8 @@ def _call(context: Context, node: nodes.Call) -> Scalar | Vector:
     first = _bare(node.args[0]) if node.args else None
     if node.function == "timestamp" and isinstance(first, nodes.Selector):
         return selectors.timestamps(context, first).without_name()
+    if node.function == "start_timestamp" and isinstance(first, nodes.Selector):
+        return selectors.start_timestamps(context, first).without_name()
     if node.function == "info":
         return info.info(context, node)
     ranges = [arg for arg in node.args if arg.type == nodes.MATRIX]

@@ -13,6 +13,7 @@ from workbench.query.evaluate.context import Context, not_evaluated
 from workbench.query.evaluate.selectors import Windows, windows_of
 from workbench.query.evaluate.values import Vector
 from workbench.query.index import Row
+from workbench.query.names import Labels
 from workbench.query.promql.nodes import SCALAR, Call, Node, Range
 from workbench.query.promql.text import format_general
 
@@ -48,7 +49,10 @@ def call(context: Context, node: Call, range_: Node, parameters: Sequence[np.nda
         return vector if node.function in _KEEP_NAME else vector.without_name()
     windows = windows_of(context, range_, node.function)
     _check(context, node, parameters)
-    vector = _apply(node.function, windows, context.times_us, parameters)
+    if windows.loaded.starts_us is not None and node.function in ("rate", "increase", "irate", "resets"):
+        vector = _by_starts(context, node.function, windows, range_)
+    else:
+        vector = _apply(node.function, windows, context.times_us, parameters)
     if windows.native_lo is not None:
         from workbench.query.evaluate.native import ranges
 
@@ -101,6 +105,40 @@ def _note_gauges(context: Context, vector: Vector, range_: Node) -> None:
         if name and not name.endswith(_COUNTER_SUFFIXES):
             message = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket"
             context.notes.info(f'{message}: "{name}"', range_)
+
+
+def _by_starts(context: Context, name: str, of: Windows, range_: Node) -> Vector:
+    """Functions of counters that heed their start times."""
+    from workbench.query.evaluate import extended, starts
+
+    loaded, lo, hi = of.loaded, of.lo, of.hi
+    assert loaded.starts_us is not None
+    samples = (loaded.times_us, loaded.values, loaded.starts_us)
+    if name == "irate":
+        out, present = starts.last_two(*samples, lo, hi)
+    elif name == "resets":
+        if of.extension:
+            lo = extended.anchors(loaded.times_us, lo, hi, of.ends_us, of.width_us)
+        out, present = starts.resets(*samples, lo, hi)
+    elif of.extension:
+        smoothed = of.extension == "smoothed"
+        out, present = starts.change(*samples, lo, hi, of.ends_us, of.width_us, context.lookback_us, smoothed)
+        out = out / (of.width_us / 1e6) if name == "rate" else out
+    else:
+        out, present = starts.extrapolated(*samples, lo, hi, of.ends_us, of.width_us, name == "rate")
+        note_overlaps(context, loaded.labels, starts.overlaps(loaded.times_us, loaded.starts_us, lo, hi), range_)
+    return Vector(loaded.labels, out, present)
+
+
+def note_overlaps(context: Context, labels: Sequence[Labels], overlaps: np.ndarray, range_: Node) -> None:
+    """Warn of samples whose start lies before the sample before them: bool[n, k]."""
+    counts: dict[str, int] = {}
+    for row in np.flatnonzero(overlaps.any(axis=1)).tolist():
+        name = dict(labels[row]).get("__name__", "")
+        counts[name] = counts.get(name, 0) + int(overlaps[row].sum())
+    for name, count in counts.items():
+        message = f'sample has start time that overlaps with previous sample timestamp for metric "{name}"'
+        context.notes.warn(message, range_, f" ({count} occurrences)" if count > 1 else "")
 
 
 def _apply(name: str, of: Windows, steps_us: np.ndarray, parameters: Sequence[np.ndarray]) -> Vector:

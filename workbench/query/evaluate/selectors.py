@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.errors import QueryError
 from workbench.query.evaluate.context import Context, not_evaluated
-from workbench.query.evaluate.values import Vector
+from workbench.query.evaluate.values import Vector, empty
 from workbench.query.histograms.grid import Grid
 from workbench.query.index import Row
 from workbench.query.promql.nodes import Node, Range, Selector, Subquery
@@ -39,6 +39,20 @@ def timestamps(context: Context, selector: Selector) -> Vector:
     out = np.where(present, loaded.times_us[last] / 1e6, 0.0) if len(loaded.values) else np.zeros(present.shape)
     if native is not None and loaded.native is not None:
         out = np.where(native.present, native.fill(loaded.native.times_us / 1e6), out)
+        present = present | native.present
+    return Vector(loaded.labels, out, present)
+
+
+def start_timestamps(context: Context, selector: Selector) -> Vector:
+    """When the counter of that sample began to count, 0 where that is not known; none unless start times are heeded."""
+    if not context.limits.start_times:
+        return empty(len(context.times_us))
+    loaded, last, present, native = _last(context, selector)
+    out = np.zeros(present.shape)
+    if loaded.starts_us is not None and len(loaded.starts_us):
+        out = np.where(present, loaded.starts_us[last] / 1e6, 0.0)
+    if native is not None and loaded.native is not None:
+        out = np.where(native.present, native.fill(loaded.native.starts_us / 1e6), out)
         present = present | native.present
     return Vector(loaded.labels, out, present)
 
@@ -214,6 +228,10 @@ def load(
         rows = [context.index.rows[number] for number in context.index.select(selector.matchers)]
     first, last = int(ends_us.min()) - window_us + 1, int(ends_us.max())
     loaded = read(context.view, rows, first, last, context.budget, counting=selector.span in context.counting)
+    if context.limits.start_times:
+        from workbench.query.evaluate.starts import with_starts
+
+        loaded = with_starts(context.view, rows, loaded)
     if loaded.reach_us is not None:
         context.notes.info(gone_text(_LEVEL_OF[int(loaded.reach_us.max())]), selector)
     return loaded

@@ -27,7 +27,7 @@ def increase(
     if not mask.any():
         return no_grid(mask.shape)
     ends = np.broadcast_to(of.ends_us, mask.shape)[mask]
-    reset = of.pairs(True) if counter else np.zeros(held.size + 1, bool)
+    reset = of.pairs(True, by_starts=False) if counter else np.zeros(held.size + 1, bool)
     starts, items, weights, kinds = _items(
         times, of.native_lo[mask], of.native_hi[mask], ends, of.width_us, reset, held.schemas == CUSTOM_SCHEMA,
         held.hints == GAUGE, smoothed, counter,
@@ -56,8 +56,9 @@ def smoothed(context: Context, of: ranges.NativeWindows, mask: np.ndarray, node:
     if not mask.any():
         return no_grid(mask.shape)
     ends = np.broadcast_to(of.ends_us, mask.shape)[mask]
+    reset = of.pairs(True, by_starts=False)
     starts, items, weights, carried = _between(
-        of.samples.times_us, of.native_lo[mask], of.native_hi[mask], ends, of.pairs(True), held.hints == GAUGE
+        of.samples.times_us, of.native_lo[mask], of.native_hi[mask], ends, reset, held.hints == GAUGE
     )
     there = np.diff(starts) > 0
     found = mask.copy()

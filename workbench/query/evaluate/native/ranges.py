@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from workbench.query.evaluate import starts
 from workbench.query.evaluate.context import Context
+from workbench.query.evaluate.overtime import note_overlaps
 from workbench.query.evaluate.selectors import Windows
 from workbench.query.evaluate.values import Vector
 from workbench.query.histograms import combine, resets, spans
-from workbench.query.histograms.grid import Grid, divided, no_grid, scaled, scattered
+from workbench.query.histograms.grid import Grid, divided, no_grid, overlaid, scaled, scattered
 from workbench.query.names import Labels
 from workbench.query.promql.nodes import Node
 from workbench.query.samples import Loaded
@@ -49,13 +51,20 @@ class NativeWindows:
         """How many histograms there are in each window."""
         return self.native_hi - self.native_lo
 
-    def pairs(self, fell: bool) -> np.ndarray:
+    @property
+    def heeds_starts(self) -> bool:
+        """Whether start times tell resets, too."""
+        return self.loaded.starts_us is not None
+
+    def pairs(self, fell: bool, *, by_starts: bool = True) -> np.ndarray:
         """bool[m + 1]: whether a counter was reset (or else, a histogram changed) between histogram i - 1 and i."""
         held = self.samples.histograms
         after = np.arange(1, held.size)
         out = np.zeros(held.size + 1, bool)
         if fell:
             out[1:-1] = resets.were_reset(held, after - 1, after)
+            if self.heeds_starts and by_starts:
+                out[1:-1] |= starts.anew_pairs(self.samples.times_us, self.samples.starts_us)
         else:
             out[1:-1] = ~resets.equal(held.take(after - 1), held.take(after))
         return out
@@ -109,6 +118,8 @@ def call(context: Context, name: str, windows: Windows, floats: Vector, node: No
         from workbench.query.evaluate.native import extended
 
         grid = extended.increase(context, name, of, (of.natives > 0) & ~mixed, of.extension == "smoothed", node)
+    elif of.heeds_starts and name != "delta":
+        grid = _by_starts(context, name, of, mixed, node)
     else:
         grid = _increase(context, name, of, (of.natives > 1) & ~mixed, node)
     _say_mixed(context, of, mixed, node)
@@ -202,13 +213,15 @@ def _last_two(context: Context, name: str, of: NativeWindows, floats: Vector, no
     gauges[both_native] = (hints[last] == GAUGE).astype(np.int64) + (hints[last - 1] == GAUGE)
     say_wrong_kind(context, of, both_native, gauges > 0, gauges < 2, counter, node)
     reset = resets.were_reset(held, last - 1, last) if counter else np.zeros(len(last), bool)
+    if counter and of.heeds_starts:
+        reset |= of.pairs(True)[last]
     sizes = np.where(reset, 1, 2)
-    starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    items, weights = np.repeat(last, sizes), np.ones(starts[-1])
-    seconds = starts[:-1][~reset] + 1
+    bounds = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+    items, weights = np.repeat(last, sizes), np.ones(bounds[-1])
+    seconds = bounds[:-1][~reset] + 1
     items[seconds] -= 1
     weights[seconds] = -1.0
-    out, bits = combine.combine(held, starts, items, weights)
+    out, bits = combine.combine(held, bounds, items, weights)
     if counter and len(last):
         out = divided(out, (of.samples.times_us[last] - of.samples.times_us[last - 1]) / 1e6)
     out = out._replace(hints=np.full(out.size, GAUGE, np.int8))
@@ -249,32 +262,56 @@ def without_incompatible(
 def _total(context: Context, name: str, of: NativeWindows, mask: np.ndarray, node: Node) -> Grid:
     """`sum_over_time` and `avg_over_time`."""
     lo, sizes = of.native_lo[mask], of.natives[mask]
-    starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    items = np.repeat(lo - starts[:-1], sizes) + np.arange(starts[-1])
+    bounds = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+    items = np.repeat(lo - bounds[:-1], sizes) + np.arange(bounds[-1])
     context.count(len(items))
-    out, bits = sums(of.samples.histograms, starts, items, mean=name == "avg_over_time")
+    out, bits = sums(of.samples.histograms, bounds, items, mean=name == "avg_over_time")
     grid = without_incompatible(context, of, scattered(out, mask), bits, "aggregation", node)
     if ((bits & combine.COLLISION) != 0).any():
         context.notes.warn("conflicting counter resets during histogram aggregation", node)
     return grid
 
 
-def sums(held: Histograms, starts: np.ndarray, items: np.ndarray, *, mean: bool) -> tuple[Histograms, np.ndarray]:
+def sums(held: Histograms, bounds: np.ndarray, items: np.ndarray, *, mean: bool) -> tuple[Histograms, np.ndarray]:
     """Sums of histograms, or their means: of the sum, or where that overflows, the sum of the parts."""
-    out, bits = combine.combine(held, starts, items, np.ones(len(items)))
+    out, bits = combine.combine(held, bounds, items, np.ones(len(items)))
     if not mean:
         return out, bits
-    sizes = np.diff(starts)
+    sizes = np.diff(bounds)
     over = np.isinf(out.counts) | np.isinf(out.sums) | np.isinf(out.zero_counts)
     np.logical_or.at(over, np.repeat(np.arange(out.size), np.diff(out.bucket_offsets)), np.isinf(out.buckets))
     if over.any():
         shares = np.repeat(np.where(over, 1.0 / np.maximum(sizes, 1), 1.0), sizes)
-        out, bits = combine.combine(held, starts, items, shares)
+        out, bits = combine.combine(held, bounds, items, shares)
     return divided(out, np.where(over, 1.0, np.maximum(sizes, 1))), bits
 
 
-def _increase(context: Context, name: str, of: NativeWindows, mask: np.ndarray, node: Node) -> Grid:
-    """`rate`, `increase` and `delta`, extrapolated as those of floats are."""
+def _by_starts(context: Context, name: str, of: NativeWindows, mixed: np.ndarray, node: Node) -> Grid:
+    """`rate` and `increase`, where a histogram that began inside the window counts from its beginning."""
+    samples, some = of.samples, (of.natives > 0) & ~mixed
+    if not some.any():
+        return no_grid(some.shape)
+    first = np.where(some, of.native_lo, 0)
+    begins = samples.starts_us[first]
+    begun = some & (begins > of.ends_us - of.width_us) & (begins < samples.times_us[first])
+    wrong = starts.overlaps(samples.times_us, samples.starts_us, of.native_lo, of.native_hi) & some
+    note_overlaps(context, of.loaded.labels, wrong, node)
+    many = of.natives > 1
+    alone = samples.histograms.take(first[begun & ~many])
+    alone = alone._replace(hints=np.full(alone.size, GAUGE, np.int8))
+    if name == "rate":
+        alone = divided(alone, np.full(alone.size, of.width_us / 1e6))
+    return overlaid([
+        _increase(context, name, of, some & many & ~begun, node),
+        _increase(context, name, of, some & many & begun, node, from_start=True),
+        scattered(alone, begun & ~many),
+    ])  # fmt: skip
+
+
+def _increase(
+    context: Context, name: str, of: NativeWindows, mask: np.ndarray, node: Node, *, from_start: bool = False
+) -> Grid:
+    """`rate`, `increase` and `delta`, extrapolated as those of floats are; or counted from the start of the first."""
     counter = name != "delta"
     held, times = of.samples.histograms, of.samples.times_us
     lo, hi = of.native_lo[mask], of.native_hi[mask]
@@ -282,15 +319,24 @@ def _increase(context: Context, name: str, of: NativeWindows, mask: np.ndarray, 
         return no_grid(mask.shape)
     context.count(len(lo))
     reset = of.pairs(True) if counter else np.zeros(held.size + 1, bool)
-    starts, items, weights, caps, kinds = spans.increase_items(lo, hi, reset, held.schemas, held.hints, counter)
-    out, bits = combine.combine(held, starts, items, weights, caps)
+    bounds, items, weights, caps, kinds = spans.increase_items(lo, hi, reset, held.schemas, held.hints, counter)
+    if from_start:
+        items, weights = np.insert(items, bounds[1:], lo), np.insert(weights, bounds[1:], 1.0)
+        bounds = bounds + np.arange(len(bounds))
+    out, bits = combine.combine(held, bounds, items, weights, caps)
     bits[(kinds & spans.MIXED) != 0] |= combine.INCOMPATIBLE
     first, last = times[lo], times[hi - 1]
     ends = np.broadcast_to(of.ends_us, mask.shape)[mask]
-    factors = _extrapolation(
-        (last - first) / 1e6, (first - (ends - of.width_us)) / 1e6, (ends - last) / 1e6, hi - lo - 1,
-        held.counts[lo] if counter else None, out.counts,
-    )  # fmt: skip
+    if from_start:
+        covered, interval = (last - of.samples.starts_us[lo]) / 1e6, (last - first) / 1e6 / (hi - lo - 1)
+        to_end = (ends - last) / 1e6
+        to_end = np.where(to_end >= interval * 1.1, interval / 2, to_end)
+        factors = (covered + to_end) / covered
+    else:
+        factors = _extrapolation(
+            (last - first) / 1e6, (first - (ends - of.width_us)) / 1e6, (ends - last) / 1e6, hi - lo - 1,
+            held.counts[lo] if counter else None, out.counts,
+        )  # fmt: skip
     out = scaled(out, factors / (of.width_us / 1e6) if name == "rate" else factors)
     out = out._replace(hints=np.full(out.size, GAUGE, np.int8))
     gauge, no_gauge = np.zeros(mask.shape, bool), np.zeros(mask.shape, bool)
