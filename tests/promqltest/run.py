@@ -139,10 +139,10 @@ def evaluate(view: ArrayView, case: Eval, expr: str, start_us: int, end_us: int 
     """The result, or None where the case expects a failure and got that one. Raises Mismatch, QueryError."""
     wanted = case.expects.get("fail")
     try:
-        times = (start_us, end_us, step_us)
-        result = (
-            range_query(view, expr, *times, limits=LIMITS) if step_us else instant(view, expr, start_us, limits=LIMITS)
-        )
+        if not step_us:
+            result = instant(view, expr, start_us, limits=LIMITS)
+        else:
+            result = range_query(view, expr, start_us, end_us, step_us, limits=LIMITS)
     except QueryError as error:
         if not wanted:
             raise

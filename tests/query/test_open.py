@@ -18,7 +18,7 @@ from conftest import ROOT
 import workbench
 from workbench import config
 from workbench.errors import InputError, QueryLimit, QuerySyntaxError, VersionGone
-from workbench.query import Matcher, open_workbench, select
+from workbench.query import Matcher, instant, open_workbench, select
 from workbench.query.catalog import as_dict, as_yaml
 from workbench.query.times import duration_us, moment_us
 from workbench.schema import KINDS
@@ -273,3 +273,25 @@ def test_times_that_are_none(value):
 @pytest.mark.parametrize(("value", "expected"), [("1h30m", 5400), (15, 15), ("0.5", 0.5), ("250ms", 0.25)])
 def test_durations_as_people_write_them(value, expected):
     assert duration_us(value) == expected * SECOND
+
+
+def test_start_times_tell_a_reset_that_no_value_shows(settings):
+    now_us = time.time_ns() // 1000
+    with open_writer(settings) as writer:
+        counter = Identity("prometheus", "jobs_total", "counter", "", "", (), ())
+        (number,) = writer.register([(counter, "", "")], "test")
+        times = [now_us - 40 * SECOND, now_us - 20 * SECOND, now_us - SECOND]
+        starts = [times[0] - 100 * SECOND, times[0] - 100 * SECOND, times[2] - SECOND]
+        columns = {"series": [number] * 3, "time": times, "type": [0] * 3, "value": [5.0, 6.0, 7.0]}
+        writer.append(rows("samples", **columns, start_time=starts)).result()
+        for _ in range(2):
+            heeded, plain = config.Query(start_times=True), config.Query()
+            resets = [
+                instant(writer.view, "resets(jobs_total[1m])", now_us, limits=limits).values[0, 0]
+                for limits in (heeded, plain)
+            ]
+            assert resets == [1, 0]
+            began = instant(writer.view, "start_timestamp(jobs_total)", now_us, limits=heeded)
+            assert began.values[0, 0] == pytest.approx(starts[2] / 1e6)
+            assert not len(instant(writer.view, "start_timestamp(jobs_total)", now_us))
+            writer.seal()

@@ -66,6 +66,12 @@ def anew(start_before: int, time_before: int, start: int, time: int) -> bool:
     return start_before <= time_before and start_before not in (0, time_before)
 
 
+@njit(cache=True, nogil=True)
+def inside(low: int, start: int, time: int) -> bool:
+    """Whether a start is known, lies after a time, and before its sample."""
+    return start != 0 and low < start < time
+
+
 def anew_pairs(times: Array, starts: Array) -> Array:
     """bool[m - 1]: `anew` of each sample but the first."""
     s, t, start, time = starts[:-1], times[:-1], starts[1:], times[1:]
@@ -98,7 +104,7 @@ def extrapolated(
             for i in range(a + 1, b + 1):
                 if values[i] < values[i - 1] or anew(starts[i - 1], times[i - 1], starts[i], times[i]):
                     change += values[i - 1]
-            if ends[t] - window < starts[a] < times[a]:
+            if inside(ends[t] - window, starts[a], times[a]):
                 covered = (times[b] - starts[a]) / 1e6
                 interval = (times[b] - times[a]) / 1e6 / (b - a) if b > a else 0.0
                 to_end = (ends[t] - times[b]) / 1e6
@@ -161,13 +167,13 @@ def _left(
     if time == start:
         return value, began
     if time > start:
-        if not back < began < time:
+        if not inside(back, began, time):
             return value, known
         if start < began or not smoothed:
             return 0.0, known
         return _line(began, 0.0, time, value, start), known
     next_time, next_value, next_began = times[first + 1], values[first + 1], starts[first + 1]
-    if start < next_began < next_time:
+    if inside(start, next_began, next_time):
         next_time, next_value = next_began, 0.0
     elif anew(began, time, next_began, next_time):
         time, value, known = next_began, 0.0, next_began
@@ -183,13 +189,13 @@ def _right(
     if time <= end:
         return value, known
     if last == a:
-        if not back < began < time:
+        if not inside(back, began, time):
             return value, known
         if end < began or not smoothed:
             return 0.0, known
         return _line(began, 0.0, time, value, end), known
     before, value_before, began_before = times[last - 1], values[last - 1], starts[last - 1]
-    if end < began < time:
+    if inside(end, began, time):
         time, value, known = began, 0.0, began_before
     elif anew(began_before, before, began, time):
         before, value_before = began, 0.0
@@ -224,7 +230,7 @@ def change(
                 continue
             if smoothed and times[first] > end:
                 began = starts[first]
-                if not back < began < times[first] or end < began:
+                if not inside(back, began, times[first]) or end < began:
                     continue
             left, left_start = _left(times, values, starts, first, start, back, smoothed)
             right, right_start = _right(times, values, starts, a, last, end, back, smoothed)

@@ -95,7 +95,7 @@ def format_number(value: float) -> str:
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
-        return "Inf" if value > 0 else "-Inf"
+        return "+Inf" if value > 0 else "-Inf"
     if value == 0:
         return "-0" if math.copysign(1, value) < 0 else "0"
     return format_float(value)

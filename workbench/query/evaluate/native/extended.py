@@ -57,25 +57,28 @@ def smoothed(context: Context, of: ranges.NativeWindows, mask: np.ndarray, node:
         return no_grid(mask.shape)
     ends = np.broadcast_to(of.ends_us, mask.shape)[mask]
     reset = of.pairs(True, by_starts=False)
-    starts, items, weights, carried = _between(
-        of.samples.times_us, of.native_lo[mask], of.native_hi[mask], ends, reset, held.hints == GAUGE
-    )
+    starts, items, weights, carried, mixed = _between(
+        of.samples.times_us, of.native_lo[mask], of.native_hi[mask], ends, reset, held.hints == GAUGE,
+        held.schemas == CUSTOM_SCHEMA,
+    )  # fmt: skip
     there = np.diff(starts) > 0
     found = mask.copy()
     found[mask] = there
     out, bits = combine.combine(held, np.concatenate(([0], starts[1:][there])), items, weights)
+    bits[mixed[there]] |= combine.INCOMPATIBLE
     # A hint tells how a histogram follows the one before; of one carried on that is not known.
     out = out._replace(hints=np.where(carried[there], RESET_UNKNOWN, out.hints).astype(np.int8))
     return ranges.without_incompatible(context, of, scattered(out, found), bits, "subtraction", node)
 
 
 @njit(cache=True, nogil=True)
-def _between(times, lo, hi, ends, reset, gauge):  # type: ignore[no-untyped-def]
-    """For each of q windows the samples (items) around its end and their weights; whether one is carried on."""
+def _between(times, lo, hi, ends, reset, gauge, custom):  # type: ignore[no-untyped-def]
+    """For each of q windows the samples (items) around its end and their weights; whether one is carried on, whether
+    two do not add up."""
     q = len(lo)
     starts = np.zeros(q + 1, np.int64)
     items, weights = np.empty(2 * q, np.int64), np.empty(2 * q)
-    carried = np.zeros(q, np.bool_)
+    carried, mixed = np.zeros(q, np.bool_), np.zeros(q, np.bool_)
     used = 0
     for j in range(q):
         at = lo[j]
@@ -90,13 +93,14 @@ def _between(times, lo, hi, ends, reset, gauge):  # type: ignore[no-untyped-def]
             used += 1
         elif at > lo[j]:
             part = (ends[j] - times[at - 1]) / (times[at] - times[at - 1])
+            mixed[j] = custom[at] != custom[at - 1]
             items[used], weights[used] = at, part
             used += 1
             if not reset[at] or (gauge[at] and gauge[at - 1]):
                 items[used], weights[used] = at - 1, 1 - part
                 used += 1
         starts[j + 1] = used
-    return starts, items[:used], weights[:used], carried
+    return starts, items[:used], weights[:used], carried, mixed
 
 
 def anchored(of: ranges.NativeWindows) -> tuple[np.ndarray, np.ndarray]:

@@ -293,7 +293,7 @@ def _by_starts(context: Context, name: str, of: NativeWindows, mixed: np.ndarray
         return no_grid(some.shape)
     first = np.where(some, of.native_lo, 0)
     begins = samples.starts_us[first]
-    begun = some & (begins > of.ends_us - of.width_us) & (begins < samples.times_us[first])
+    begun = some & (begins != 0) & (begins > of.ends_us - of.width_us) & (begins < samples.times_us[first])
     wrong = starts.overlaps(samples.times_us, samples.starts_us, of.native_lo, of.native_hi) & some
     note_overlaps(context, of.loaded.labels, wrong, node)
     many = of.natives > 1
