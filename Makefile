@@ -18,9 +18,9 @@ run: install ## install what is missing, start the workbench, print its address 
 install: ## install into .venv and build the pages, without starting
 	@sh .ci/python.sh workbench/install.py
 
-test: ## install what the tests need and run them all
+test: ## install what the tests need and run them all, two files at a time
 	@sh .ci/python.sh workbench/install.py
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: install ## check style, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

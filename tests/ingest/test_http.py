@@ -127,6 +127,7 @@ def test_otlp_partial_success_counts_points_and_names_the_setting(receiver):
         (gauge(), {}, 415),
         (gauge(), {"content-type": "text/plain"}, 415),
     ],
+    ids=["no message", "no gzip", "cut gzip", "bomb", "too long", "brotli", "no type", "text"],
 )
 def test_otlp_errors_are_a_status_message(receiver, writer, body, headers, status):
     response = post(receiver, "/v1/metrics", body, headers)

@@ -89,7 +89,7 @@ def test_every_act_is_open_to_its_roles_alone(workbench: Workbench, role: str):
     client.close()
 
 
-@pytest.mark.parametrize(("role", "width"), itertools.product(ROLES, WIDTHS))
+@pytest.mark.parametrize(("role", "width"), list(itertools.product(ROLES, WIDTHS)))
 def test_every_page_opens_for_its_roles_and_no_other(workbench: Workbench, browser: Browser, role: str, width: int):
     status = workbench.status()
     ours = {status["url"].split("/")[2], status["notebook_url"].split("/")[2]}
