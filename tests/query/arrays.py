@@ -81,10 +81,14 @@ class ArrayView:
     ) -> int:
         """A series of native histograms, as `schema.NATIVE_HISTOGRAM` has them; None is a staleness marker."""
         identity = Identity("prometheus", name, "native_histogram", "", "", (), tuple(sorted(labels.items())))
-        return self.native_of(identity, times_s, histograms)
+        return self.native_of(identity, times_s, histograms, starts_us)
 
     def native_of(
-        self, identity: Identity, times_s: Sequence[float], histograms: Sequence[Mapping[str, Any] | None]
+        self,
+        identity: Identity,
+        times_s: Sequence[float],
+        histograms: Sequence[Mapping[str, Any] | None],
+        starts_us: Sequence[int | None] | None = None,
     ) -> int:
         """The same under an identity of any convention."""
         number = self.put(identity, [], [])
