@@ -60,7 +60,7 @@ from workbench.serve.running.allocator import keep_freed_memory
 from workbench.serve.running.hub_socket import EXPOSITION
 from workbench.serve.running.hub_watch import watch_hub
 from workbench.serve.running.listen import Listener, listen, stop_on_signals
-from workbench.serve.running.told_metrics import ToldReader
+from workbench.serve.running.told_metrics import read_told
 from workbench.serve.sessions.brokers import Brokers
 from workbench.show import SHIPPED_DASHBOARDS, ShowContext, routes
 from workbench.store import Reader, View, open_view, state
@@ -196,7 +196,7 @@ class Front:
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
-            *query_routes(self.view_of, self._versions, self._settings.query, ToldReader(self._engine)),
+            *query_routes(self.view_of, self._versions, self._settings.query, partial(read_told, self._engine)),
             *rules_routes(self.rows_of, self._settings),
             *status_routes(
                 self.view_of,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
@@ -13,7 +13,6 @@ from workbench.store import state
 
 METRICS_MAX = 50_000
 """Metrics that are remembered; what comes beyond is left out."""
-_REMEMBERED_SECONDS = 5.0
 
 
 class ToldMetrics:
@@ -38,23 +37,6 @@ class ToldMetrics:
                 connection.execute(sa.delete(table).where(table.c.name.in_(list(fresh))))
                 connection.execute(sa.insert(table), [{**one._asdict(), "told_us": now_us} for one in fresh.values()])
             self._known |= {name: (one.type, one.unit, one.help) for name, one in fresh.items()}
-
-
-class ToldReader:
-    """The front's side: what was told, looked up every few seconds at most. Thread-safe."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._guard = threading.Lock()
-        self._read = float("-inf")
-        self._known: Mapping[str, tuple[str, str, str]] = {}
-
-    def __call__(self) -> Mapping[str, tuple[str, str, str]]:
-        """Name of a metric -> type, unit, help."""
-        with self._guard:
-            if time.monotonic() - self._read >= _REMEMBERED_SECONDS:
-                self._known, self._read = read_told(self._engine), time.monotonic()
-            return self._known
 
 
 def read_told(engine: sa.Engine) -> dict[str, tuple[str, str, str]]:
