@@ -31,6 +31,9 @@ EXPRESSIONS = (
     "max_over_time(rate(warm[30s])[1m:10s])",
     "double_exponential_smoothing(warm[1m], 0.5, 0.5)",
     "rate(warm[1m] smoothed) + changes(warm[1m] anchored) + (warm smoothed)",
+    "sum(rate(warm_spread_seconds[1m])) - sum(warm_spread_seconds)",
+    "histogram_quantile(0.9, warm_spread_seconds) + histogram_fraction(0, 1, warm_spread_seconds)",
+    "histogram_stddev(warm_spread_seconds </ 1) + changes(warm_spread_seconds[1m]) + resets(warm_spread_seconds[1m])",
     *(f"{name}(warm[1m])" for name in RANGES),
 )
 
@@ -91,7 +94,7 @@ def live(home: Path) -> None:
 
 
 def otlp_body(now_us: int, turn: int) -> bytes:
-    """A gauge, a counter and a histogram."""
+    """A gauge, a counter and two kinds of histograms."""
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
     request = ExportMetricsServiceRequest()
@@ -105,12 +108,16 @@ def otlp_body(now_us: int, turn: int) -> bytes:
         total = metrics.add(name="warm.count", unit="1").sum
         total.aggregation_temporality, total.is_monotonic = 2, True
         point = total.data_points.add(time_unix_nano=time_ns, start_time_unix_nano=begin_ns, as_int=turn)
-        spread = metrics.add(name="warm.duration", unit="s").histogram
-        spread.aggregation_temporality = 2
-        bucketed = spread.data_points.add(time_unix_nano=time_ns, start_time_unix_nano=begin_ns, count=turn, sum=turn)
+        classic = metrics.add(name="warm.duration", unit="s").histogram
+        classic.aggregation_temporality = 2
+        bucketed = classic.data_points.add(time_unix_nano=time_ns, start_time_unix_nano=begin_ns, count=turn, sum=turn)
         bucketed.bucket_counts.extend([turn, 0, 0])
         bucketed.explicit_bounds.extend([0.1, 1.0])
-        for one in (gauge, point, bucketed):
+        spread = metrics.add(name="warm.spread", unit="s").exponential_histogram
+        spread.aggregation_temporality = 2
+        native = spread.data_points.add(time_unix_nano=time_ns, start_time_unix_nano=begin_ns, count=turn, sum=turn)
+        native.positive.bucket_counts.append(turn)
+        for one in (gauge, point, bucketed, native):
             one.attributes.add(key="kind").value.string_value = name
     return request.SerializeToString()
 
