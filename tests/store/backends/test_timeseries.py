@@ -251,6 +251,17 @@ def test_an_unknown_back_end_is_refused_with_those_that_there_are():
         open_timeseries("carbon://host")
 
 
+def test_a_view_opens_while_its_store_is_down_and_says_so_when_it_is_asked(tmp_path):
+    (tmp_path / "workbench.toml").write_text(
+        f'[store]\ntimeseries = "prometheus+http://127.0.0.1:{servers.free_port()}"\n'
+    )
+    view = open_view(config.load(tmp_path, environ={}))
+    assert view.table("events").num_rows == 0
+    for ask in (lambda: instant(view, "up", NOW_US), lambda: view.table("samples"), lambda: view.latest_us):
+        with pytest.raises(StoreError, match="does not answer"):
+            ask()
+
+
 def test_a_store_that_is_down_says_so_without_the_password():
     made = open_timeseries(f"prometheus+http://me:secret@127.0.0.1:{servers.free_port()}")
     with pytest.raises(StoreError, match="does not answer") as caught:

@@ -48,16 +48,18 @@ class RemoteView(View):
         self._span_us = (0, 0)
         self._listing = threading.Lock()
         self._list_after = 0.0
-        self.refresh()
+        self._asked = timeseries is None
 
     @property
     def registry(self) -> SeriesRegistry:
         """The series that there were at the last `refresh`."""
+        self._ask_once()
         return self._known if self.timeseries else self.local.registry
 
     @property
     def latest_us(self) -> int:
         """Time of the newest sample, 0 if there is none."""
+        self._ask_once()
         return self._span_us[1] if self.timeseries else self.local.latest_us
 
     @property
@@ -90,9 +92,15 @@ class RemoteView(View):
             if self._span_us != (0, 0):
                 first_us, last_us = self._span_us[0], self._span_us[1] + _AHEAD_US
                 self._take(self.timeseries.series([], first_us, last_us))
+            self._asked = True
             took = time.monotonic() - started
             self._list_after = time.monotonic() + max(_LIST_SECONDS, took * _LIST_SHARE)
             return moved or before != (self._known.generation, self._span_us)
+
+    def _ask_once(self) -> None:
+        """Before the first answer. Not when the view is made: a process starts while the store is down, too."""
+        if not self._asked:
+            self.refresh()
 
     def _take(self, found: Iterable[Labels]) -> None:
         fresh = [labels for labels in found if labels not in self._ids]
@@ -125,6 +133,7 @@ class RemoteView(View):
         """As any view; with `version` what the local lake has of it. Raises StoreError where the store fails."""
         if self.timeseries is None or version is not None:
             return self.local.samples(ids, start_us, end_us, version=version)
+        self._ask_once()
         wanted = np.unique(np.asarray(ids, np.int64))
         first_us, last_us = max(start_us, self._span_us[0]), min(end_us, self._span_us[1] + _AHEAD_US)
         if first_us > last_us or not len(wanted):
@@ -201,9 +210,10 @@ class RemoteView(View):
         return self.local.table(kind, start_us=start_us, end_us=end_us, columns=columns, version=version)
 
     def _series_rows(self) -> pa.Table:
-        return _with_places(pa.Table.from_batches([series_batch(self._known.since(0))]))
+        return _with_places(pa.Table.from_batches([series_batch(self.registry.since(0))]))
 
     def _sample_rows(self, start_us: int | None, end_us: int | None) -> pa.Table:
+        self._ask_once()
         ids = np.array(sorted(self._labels), np.int64)
         first_us, last_us = (self._span_us[0], self._span_us[1] + _AHEAD_US)
         found = self.samples(ids, first_us if start_us is None else start_us, last_us if end_us is None else end_us)
@@ -225,6 +235,7 @@ class RemoteView(View):
     def days(self, kind: str, *, version: str | None = None) -> list[int]:
         """As any view: days since 1970 of which there may be rows."""
         if version is None and kind == "samples" and self.timeseries is not None:
+            self._ask_once()
             first_us, last_us = self._span_us
             return list(range(first_us // _DAY_US, last_us // _DAY_US + 1)) if last_us else []
         if version is None and kind not in _OUR_SAMPLES and self.warehouse is not None:
