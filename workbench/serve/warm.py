@@ -56,7 +56,7 @@ def live(home: Path) -> None:
     from workbench.errors import QueryError
     from workbench.ingest import Caller, Receiver
     from workbench.query import instant, range_query
-    from workbench.store import Follower, open_writer
+    from workbench.store import Follower, Lake, build_index, open_writer
     from workbench.stream import StreamProcessor
 
     settings = config.load(home, environ={})
@@ -88,8 +88,13 @@ def live(home: Path) -> None:
                     range_query(view, expr, now_us - 60_000_000, now_us, 10_000_000)
                 except QueryError:
                     continue
+            # So many points are laid out by a kernel.
+            range_query(view, "warm", now_us - 60_000_000, now_us, 200_000).to_prometheus(encoded=True)
             ids = np.arange(1, 2 + len(view.registry))
             view.samples(ids, now_us - 86_400_000_000, now_us)
+    build_index(Lake(settings), now_us + 14_400_000_000)  # two blocks later, when that of the samples is over
+    for start_us in (now_us - 86_400_000_000, now_us - 15_000_000):
+        follower.samples(ids, start_us, now_us, version=follower.lake_version)
     writer.close()
 
 
