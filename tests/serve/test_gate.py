@@ -28,7 +28,7 @@ QUERIES = ("/api/v1/query", "/api/v1/query_range", "/api/v1/labels", "/api/v1/se
            "/api/v1/sql", "/api/v1/parse_query", "/api/v1/query_exemplars", "/api/v1/read")  # fmt: skip
 PEOPLE_PAGES = ("/people/", "/people/add", "/people/7/role", "/people/7/disable", "/people/tokens/create")
 OWN_PAGES = ("/people/me", "/people/people.css", "/jobs/jobs.css", "/targets/targets.css")
-TARGET_PAGES = ("/targets/", "/api/v1/targets")
+TARGET_PAGES = ("/targets/", "/storage/", "/api/v1/targets")
 DRILL_PAGES = ("/cardinality/",)
 OWN_FORMS = ("/people/me/password", "/people/me/sign-out", "/people/me/link")
 JOB_PAGES = ("/jobs/", "/jobs/daily_report", "/jobs/daily_report/run", "/jobs/publications/3/approve")

@@ -52,6 +52,7 @@ from workbench.serve.pages.report_pages import report_files, report_routes
 from workbench.serve.pages.rules_api import rules_routes
 from workbench.serve.pages.sql_api import sql_routes
 from workbench.serve.pages.status_api import status_routes
+from workbench.serve.pages.storage_page import storage_routes
 from workbench.serve.pages.target_pages import target_routes
 from workbench.serve.pages.windows_api import windows_routes
 from workbench.serve.process import Child, child_main
@@ -213,6 +214,7 @@ class Front:
             *target_routes(self._settings, self.rows_of),
             *cardinality_routes(self._settings, self.rows_of),
             *quality_routes(self._settings, self._engine, self.rows_of),
+            *storage_routes(self._settings, self._engine),
             to_route(self._engine, origins),
             *people_routes(self._engine, origins, through_hub(self._settings)),
         ]

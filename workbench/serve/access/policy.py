@@ -47,6 +47,7 @@ MAIN = (
     Rule("/jobs/", FORMS, OPERATORS, tree=True),
     Rule("/jobs/jobs.css", READ, VIEWERS),
     Rule("/targets/", READ, OPERATORS),
+    Rule("/storage/", READ, OPERATORS),
     Rule("/targets/targets.css", READ, VIEWERS),
     Rule("/cardinality/", READ, DRILLERS),
     Rule("/publish/", FORMS, ANALYSTS, tree=True),

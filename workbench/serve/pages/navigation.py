@@ -16,6 +16,7 @@ ENTRIES = (
     ("Jobs", "/jobs/", policy.OPERATORS),
     ("Targets", "/targets/", policy.OPERATORS),
     ("Quality", "/data-quality/", policy.OPERATORS | policy.ANALYSTS),
+    ("Storage", "/storage/", policy.OPERATORS),
     ("Publish", "/publish/", policy.ANALYSTS),
     ("People", "/people/", policy.ADMINS),
     ("You", "/people/me", policy.VIEWERS),
