@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench
-from workbench.cli.index import add_index
+from workbench.cli.index_parser import add_index
 from workbench.cli.jobs_parser import add_jobs, add_publish
 from workbench.cli.quality_parser import add_dead_letters, add_doctor, add_quality
 
