@@ -31,7 +31,8 @@ format: install ## put the code into the project's format
 bench: install ## measure, beside named peers, and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-soak: install ## load the workbench for MINUTES (default 10) while its hub is killed again and again
+soak: install ## kill writer, compactor and retention 100 times; load the workbench while its hub is killed again and again
+	@BAD_DAYS_ROUNDS=100 $(BIN)/python -m pytest -q tests/store/test_bad_days.py
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 lock: install ## resolve requirements.lock anew, once for all Pythons and platforms

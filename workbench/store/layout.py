@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.config import Settings
-from workbench.errors import DiskFull, LayoutUnknown
+from workbench.errors import DiskFull, LayoutUnknown, StoreError
 from workbench.schema import LAYOUT_VERSION
 
 SEGMENT_SUFFIX = ".wal"
@@ -95,7 +95,10 @@ def write_durably(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def full_disk_named(place: Path, hint: str) -> Iterator[None]:
-    """Where the disk or a quota is full, raise DiskFull with this hint instead of what the libraries say."""
+    """Where the disk or a quota is full, raise DiskFull with this hint instead of what the libraries say.
+
+    A disk that is read-only is a StoreError, which says so.
+    """
     try:
         yield
     except DiskFull:
@@ -105,6 +108,9 @@ def full_disk_named(place: Path, hint: str) -> Iterator[None]:
         text = str(error)
         if getattr(error, "errno", None) in _FULL or any(f"(os error {code})" in text for code in _FULL):
             raise DiskFull("no space is left on the disk", where=str(place), hint=hint) from error
+        if getattr(error, "errno", None) == errno.EROFS or f"(os error {errno.EROFS})" in text:
+            hint = "Mount it for writing; reading goes on, and nothing that was acknowledged is lost."
+            raise StoreError("the disk is read-only", where=str(place), hint=hint) from error
         raise
 
 
