@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
 from tests.query.arrays import SECOND, ArrayView
 from workbench import config
-from workbench.query import instant, prometheus_response, range_query
+from workbench.query import instant, limited, parse, prometheus_response, range_query
 from workbench.store.registry import Identity
 
 
@@ -87,3 +88,13 @@ def test_exponential_histograms_of_opentelemetry_are_asked_for_by_their_promethe
     assert labels == {"__name__": "d_seconds", "job": "api"}
     assert instant(view, "histogram_quantile(1, d_seconds)", 0).values.tolist() == [[4.0]]
     assert instant(view, "d_seconds * 0 + 1", 0).labels == []
+
+
+def test_hidden_histograms_are_as_if_they_had_never_been_sent():
+    view = ArrayView()
+    for job in ("a", "b"):
+        view.native("h", {"job": job}, [0], [value()])
+    shown = limited(view, parse('{job="a"}').matchers)
+    assert [labels["job"] for labels in instant(shown, "h", 0).labels] == ["a"]
+    hidden = shown.histograms(np.array([1, 2]), 0, 0)
+    assert (hidden.ids.tolist(), hidden.offsets.tolist(), hidden.histograms.size) == ([1, 2], [0, 1, 1], 1)
