@@ -297,6 +297,20 @@ def test_a_file_that_is_lost_is_named_taken_from_a_backup_or_left_out(home: Sett
     assert list(home.home.glob(f"quarantine/*/lake/samples/*/{path.name}"))
 
 
+def test_a_file_whose_archive_is_away_is_left_in_its_table(home: Settings, tmp_path: Path) -> None:
+    whole = answers(home)
+    path = files(home, "samples")[0]
+    path.rename(tmp_path / "archived")
+    path.symlink_to(tmp_path / "archived")
+    (tmp_path / "archived").rename(tmp_path / "away")
+    (finding,) = [one for one in examine_home(home) if one.level == "fail"]
+    assert "archive that cannot be reached" in finding.text
+    assert finding.remedy is None
+    (tmp_path / "away").rename(tmp_path / "archived")
+    assert faults(examine_home(home, deep=True)) == []
+    assert answers(home) == whole
+
+
 def test_row_groups_that_can_be_read_are_kept(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.store.parquet.ROW_GROUP_ROWS", 100)
     with open_writer(settings) as writer:

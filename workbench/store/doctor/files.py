@@ -73,6 +73,11 @@ def check_files(lake: Lake, kind: Kind, *, deep: bool, backup: Backup | None) ->
         fault = fault_of(folder / file.path, file, deep=deep)
         if not fault:
             continue
+        if fault == "is missing" and (folder / file.path).is_symlink():
+            # Its rows are not lost: the disk of the archive is away.
+            text = f"lake: {kind.name}/{file.path} lies in an archive that cannot be reached"
+            yield Finding("fail", text, "Bring the folder of the archive back to its place.")
+            continue
         rows = f"{file.rows} rows" + (
             f", {moment(file.time_us[0])} to {moment(file.time_us[1])}" if file.time_us else ""
         )
