@@ -307,8 +307,8 @@ _ROLLUP_COLUMNS = (
     Column("resets", pa.int64(), "how often a sample was lower than the one before it in the bucket"),
     Column("changes", pa.int64(), "how often a sample was not the one before it in the bucket"),
     Column("stale_time", TIME, "time of the staleness marker that ended the series after the last sample"),
-    Column("sketch_codes", pa.list_(pa.int32()), "bins of the quantile sketch, ascending"),
-    Column("sketch_counts", pa.list_(pa.int64()), "samples in each bin; NaN is in none"),
+    Column("sketch_codes", pa.list_(pa.int32()), "bins of the quantile sketch, ascending; null by minute"),
+    Column("sketch_counts", pa.list_(pa.int64()), "samples in each bin; NaN is in none; null by minute"),
 )
 
 ROLLUPS: dict[str, Kind] = {

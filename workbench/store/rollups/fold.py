@@ -20,6 +20,8 @@ from workbench.schema import ROLLUPS, SKETCH_ERROR, STALE_NAN_BITS, TIME
 GAMMA = (1 + SKETCH_ERROR) / (1 - SKETCH_ERROR)
 _SCALE = 1 / math.log(GAMMA)
 _SHIFT = 40_000
+# A minute holds so few samples that their sketch takes more room than they did.
+SKETCHED_US = 3_600_000_000
 _INFINITE = 90_000
 _NO_TIME = np.iinfo(np.int64).min
 _STALE = np.uint64(STALE_NAN_BITS)
@@ -50,6 +52,8 @@ def fold(ids: np.ndarray, offsets: np.ndarray, times_us: np.ndarray, values: np.
         "sketch_counts": pa.ListArray.from_arrays(pa.array(starts), pa.array(counts)),
     }
     schema = ROLLUPS["rollup_1m"].schema
+    if width_us < SKETCHED_US:
+        columns |= {name: pa.nulls(len(rows), schema.field(name).type) for name in ("sketch_codes", "sketch_counts")}
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
