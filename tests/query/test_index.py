@@ -55,6 +55,20 @@ def test_it_learns_what_is_registered_later():
     assert index.labels() == ["__name__", "a"]
 
 
+def test_a_question_asked_again_finds_what_came_in_between():
+    view = ArrayView()
+    view.metric("m", {"a": "1"}, [0], [0])
+    wanted = [Matcher("a", "=~", ".+"), Matcher("a", "!=", "3")]
+    assert label_index(view).select(wanted).tolist() == [0]
+    assert label_index(view).select(wanted).tolist() == [0]
+    for value in "23":
+        view.metric("m", {"a": value}, [0], [0])
+    assert label_index(view).select(wanted).tolist() == [0, 1]
+    for value in range(300):  # more than are remembered
+        assert len(label_index(view).select([Matcher("a", "=", str(value))])) == (value in (1, 2, 3))
+    assert label_index(view).select(wanted).tolist() == [0, 1]
+
+
 def test_series_that_are_logged_again_stay_one():
     view = ArrayView()
     number = view.metric("m", {}, [0], [0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,10 @@ class Row:
     kind: str
 
 
+# Dashboards ask for the same series again and again; at most 20 MB of row numbers.
+_REMEMBERED = 256
+_REMEMBERED_ROWS = 10_000
+
 _METADATA_TYPES = {"updowncounter": "gauge", "exponential_histogram": "histogram", "native_histogram": "histogram"}
 
 
@@ -46,6 +51,7 @@ class LabelIndex:
         self._row_of: dict[tuple[str, Labels], int] = {}
         self._postings: dict[str, dict[str, list[int]]] = {}
         self._metadata: dict[str, tuple[str, str, str]] = {}
+        self._selected: OrderedDict[tuple[Matcher, ...], np.ndarray] = OrderedDict()  # since the last series
         self._lock = threading.Lock()
 
     def refresh(self) -> LabelIndex:
@@ -53,22 +59,27 @@ class LabelIndex:
         generation = self._registry.generation
         if generation != self._generation:
             with self._lock:
+                self._selected.clear()
                 for series in self._registry.since(self._generation):
                     self._add(series)
                 self._generation = max(self._generation, generation)
         return self
 
     def select(self, matchers: Iterable[Matcher]) -> np.ndarray:
-        """Numbers of the rows that meet all matchers, ascending: int64[n]."""
+        """Numbers of the rows that meet all matchers, ascending: int64[n], not to be written to."""
+        wanted = tuple(matchers)
         with self._lock:
-            found: np.ndarray | None = None
-            # Equalities first: they cut the most and cost the least.
-            for matcher in sorted(matchers, key=lambda m: (m.operator != "=", m.negative)):
-                rows = self._matching(matcher)
-                found = rows if found is None else np.intersect1d(found, rows, assume_unique=True)
-                if not len(found):
-                    break
-            return np.arange(len(self.rows)) if found is None else found
+            found = self._selected.get(wanted)
+            if found is None:
+                found = self._meeting(wanted)
+                found.setflags(write=False)
+                if len(found) <= _REMEMBERED_ROWS:
+                    self._selected[wanted] = found
+                    if len(self._selected) > _REMEMBERED:
+                        self._selected.popitem(last=False)
+            else:
+                self._selected.move_to_end(wanted)
+            return found
 
     def names(self) -> list[str]:
         """All metric names, sorted."""
@@ -130,6 +141,16 @@ class LabelIndex:
         self.rows.append(Row(labels, [series_id], kind))
         for name, value in labels:
             self._postings.setdefault(name, {}).setdefault(value, []).append(number)
+
+    def _meeting(self, matchers: Sequence[Matcher]) -> np.ndarray:
+        found: np.ndarray | None = None
+        # Equalities first: they cut the most and cost the least.
+        for matcher in sorted(matchers, key=lambda m: (m.operator != "=", m.negative)):
+            rows = self._matching(matcher)
+            found = rows if found is None else np.intersect1d(found, rows, assume_unique=True)
+            if not len(found):
+                break
+        return np.arange(len(self.rows)) if found is None else found
 
     def _matching(self, matcher: Matcher) -> np.ndarray:
         values = self._postings.get(matcher.label, {})
