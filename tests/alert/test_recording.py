@@ -249,3 +249,50 @@ def test_a_slot_is_evaluated_once_and_missed_ones_are_counted(settings, tmp_path
     assert missed() == 4, "45, 60, 75 and 90"
     assert turns.slot_us(group, 20 * SECOND) == 15 * SECOND, "a clock that was set back"
     assert not math.isnan(missed())
+
+
+ALERTING = "groups: [{name: a, interval: 1m, rules: [{alert: Hot, expr: load > 3, for: 2m, labels: {team: ops}}]}]"
+
+
+def test_alerts_are_series_that_end_with_them(settings):
+    home = Home(settings, ALERTING)
+    home.put({"instance": "a"}, [1, 5, 5, 5, 5, 1, 1, 1, 1, 1])
+    for minute in range(4):
+        home.manager.tick(minute * MINUTE)
+    home.manager.tick(3 * MINUTE + SECOND)
+    # A restart: the alert ended while nobody looked.
+    home.manager = AlertManager(
+        evaluator(home.writer.view, settings),
+        state.engine(settings),
+        settings,
+        lambda _: None,
+        write=rule_samples(home.writer),
+    )
+    for minute in range(6, 8):
+        home.manager.tick(minute * MINUTE)
+    own = 'alertname="Hot", alertstate="{}", instance="a", team="ops"'
+    assert home.found("ALERTS", 9) == {
+        f"ALERTS{{{own.format('pending')}}}": [(1, 1.0), (2, 1.0)],
+        f"ALERTS{{{own.format('firing')}}}": [(3, 1.0), (4, 1.0), (5, 1.0)],
+    }
+    assert home.found("ALERTS_FOR_STATE", 9) == {
+        'ALERTS_FOR_STATE{alertname="Hot", instance="a", team="ops"}': [(minute, 60.0) for minute in range(1, 6)]
+    }
+    assert home.manager.health() == []
+    home.writer.close()
+
+
+def test_alerts_fire_where_their_series_cannot_be_written_and_a_rule_that_is_gone_ends_them(settings):
+    home = Home(settings, ALERTING.replace("2m", "0s"))
+    home.put({"instance": "a"}, [5.0] * 10)
+    home.full = True
+    assert [change.state for change in home.manager.tick(0)] == ["firing"]
+    (trouble,) = home.manager.health()
+    assert (trouble.where, "full" in trouble.message) == ("series ALERTS", True)
+    home.full = False
+    home.manager.tick(MINUTE)
+    assert home.manager.health() == []
+    home.file.write_text("groups: []")
+    home.manager.tick(2 * MINUTE)
+    assert list(home.found("ALERTS", 9).values()) == [[(1, 1.0)]]
+    home.writer.close()

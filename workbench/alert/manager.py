@@ -14,8 +14,9 @@ from prometheus_client import Counter, Gauge
 
 from workbench import log
 from workbench.alert import outbox
+from workbench.alert.alert_series import alert_samples
 from workbench.alert.engine import AlertRuleEngine, Change, Element
-from workbench.alert.recording import Recorded, Recorder, Write
+from workbench.alert.recording import Recorded, Recorder, Step, Write
 from workbench.alert.rule_reader import load_rules
 from workbench.alert.rule_status import Evaluation, described
 from workbench.alert.rules import RecordingRule, Rule, RuleGroup, rule_files, shipped_files
@@ -27,6 +28,8 @@ from workbench.schema import KINDS
 RELOAD_US = 5_000_000
 FORGET_US = 3600 * 1_000_000
 LAKE_RETRY_US = 10 * 1_000_000
+SERIES = "series ALERTS"
+"""Where trouble with them is."""
 EVALUATIONS = Counter("workbench_alert_evaluations_total", "Rule evaluations")
 FAILURES = Counter("workbench_alert_evaluation_failures_total", "Rule evaluations that failed", ["rule"])
 ACTIVE = Gauge("workbench_alert_active", "Alerts by state", ["state"])
@@ -55,7 +58,7 @@ class AlertManager:
     """Runs the rules of the hub. Not thread-safe: one thread ticks.
 
     `evaluate` answers expressions, `record` keeps rows of the lake's `alerts` table, `write` keeps the samples of
-    recording rules, `queued` is told when something waits to be delivered.
+    recording rules and of the series ALERTS, `queued` is told when something waits to be delivered.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class AlertManager:
         settings: Settings,
         record: Record,
         *,
-        write: Write = _nowhere,
+        write: Write | None = None,
         queued: Callable[[], None] = lambda: None,
     ) -> None:
         self._evaluate = evaluate
@@ -79,7 +82,8 @@ class AlertManager:
         self._uncommitted: list[Change] = []
         self._groups: list[RuleGroup] = []
         self._turns = GroupTurns(settings.alert.interval_seconds * 1_000_000)
-        self._recorder = Recorder(evaluate, write)
+        self._recorder = Recorder(evaluate, write or _nowhere)
+        self._tells_alerts = write is not None
         self._evaluations: dict[str, Evaluation] = {}
         self._troubles: dict[str, Trouble] = {}
         self._stamps: dict[Path, int] | None = None
@@ -98,11 +102,14 @@ class AlertManager:
         """Take up the alerts of the process before this one."""
         if not self._restored:
             self._rules = AlertRuleEngine(outbox.load_alerts(self._engine, owner="", now_us=now_us))
+            if self._tells_alerts:
+                self._recorder.resume(self._step(key, now_us) for key in self._rules.alerts)
             self._restored = True
 
     def tick(self, now_us: int) -> list[Change]:
         """Evaluate the groups whose turn it is; what changed, after it was made durable."""
         changes = self._reload(now_us)
+        steps: list[Step] = []
         for group in self._groups:
             if not self._turns.is_due(group, now_us):
                 continue
@@ -113,6 +120,9 @@ class AlertManager:
                     found += self._evaluated(group, rule, now_us, slot_us or 0)
             self._turns.take(group, now_us)
             changes += self._commit(found)
+            if slot_us is not None:
+                steps += self._steps(group, slot_us)
+        self._tell_alerts(steps)
         self._end_series(now_us)
         self._keep_history(now_us)
         return changes
@@ -126,8 +136,29 @@ class AlertManager:
         groups, alerts = list(self._groups), dict(self._rules.alerts)
         return [described(group, self._turns.interval_us(group), self._evaluations, alerts) for group in groups]
 
+    def _steps(self, group: RuleGroup, slot_us: int) -> list[Step]:
+        """What the alerting rules of a group say of their alerts; one that failed says nothing."""
+        keys = [rule.key for rule in group.rules if isinstance(rule, Rule) and not self._evaluations[rule.key].error]
+        return [self._step(key, slot_us - group.query_offset_us) for key in keys]
+
+    def _step(self, key: str, time_us: int) -> Step:
+        return Step(key, time_us, alert_samples(self._rules.alerts.get(key, {}).values(), time_us))
+
+    def _tell_alerts(self, steps: Sequence[Step]) -> None:
+        """Write the series of alerts, after all that is told of them: what cannot be written keeps no alert back."""
+        if not self._tells_alerts:
+            return
+        try:
+            self._recorder.follow(steps)
+            if steps:
+                self._troubles.pop(SERIES, None)
+        except (WorkbenchError, OSError) as error:  # a writer that is too slow is a TimeoutError
+            if SERIES not in self._troubles:
+                logger.warning("the series of alerts were not written", error=str(error))
+            self._troubles[SERIES] = Trouble(SERIES, str(error))
+
     def _end_series(self, now_us: int) -> None:
-        """End the series of recording rules that are gone; what cannot be written now is tried at the next tick."""
+        """End the series of rules that are gone; what cannot be written now is tried at the next tick."""
         try:
             self._recorder.forget({rule.key for group in self._groups for rule in group.rules}, now_us)
         except (WorkbenchError, OSError) as error:

@@ -25,6 +25,14 @@ class Recorded(NamedTuple):
     stale: bool = False
 
 
+class Step(NamedTuple):
+    """What the rule with a key gives at a time."""
+
+    key: str
+    time_us: int
+    samples: Sequence[Recorded]
+
+
 Write = Callable[[Sequence[Recorded]], None]
 """Writes samples; every question that is asked after it returned sees them."""
 
@@ -48,6 +56,25 @@ class Recorder:
             self._write(samples)
         self._given[rule.key] = given
         return len(elements)
+
+    def follow(self, steps: Sequence[Step]) -> None:
+        """Write what rules give at once; what one of them gave before and no rule gives now ends.
+
+        What the writing raises leaves all as it was.
+        """
+        after = {**self._given, **{one.key: frozenset(sample.labels for sample in one.samples) for one in steps}}
+        kept = frozenset().union(*after.values())
+        samples = [sample for one in steps for sample in one.samples]
+        for one in steps:
+            samples += [_ended(labels, one.time_us) for labels in sorted(self._given.get(one.key, frozenset()) - kept)]
+        if samples:
+            self._write(samples)
+        self._given = after
+
+    def resume(self, steps: Iterable[Step]) -> None:
+        """What rules gave in the process before this one: it ends where they give it no more."""
+        for one in steps:
+            self._given[one.key] = frozenset(sample.labels for sample in one.samples)
 
     def forget(self, kept: Iterable[str], time_us: int) -> None:
         """End the series of rules that are gone: of all but those with the keys that are kept."""
