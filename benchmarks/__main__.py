@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from benchmarks import boards, drill, idle, ingest, lab, latency, page, tsbs
 from benchmarks.machine import ROOT, describe
+from benchmarks.tsbs import sql
 
 ALL = {
     "ingest": ingest.run,
@@ -20,6 +21,7 @@ ALL = {
     "tsbs": tsbs.day,
     "tsbs-rough": tsbs.rough_day,
     "tsbs-dashboard": tsbs.month,
+    "tsbs-sql": sql.usual,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
