@@ -296,3 +296,53 @@ def test_alerts_fire_where_their_series_cannot_be_written_and_a_rule_that_is_gon
     home.manager.tick(2 * MINUTE)
     assert list(home.found("ALERTS", 9).values()) == [[(1, 1.0)]]
     home.writer.close()
+
+
+NATIVE = """
+groups:
+  - name: a
+    interval: 1m
+    rules:
+      - {record: 'job:h:sum', expr: sum by (job) (h)}
+      - {record: 'job:h:rate', expr: 'rate(job:h:sum[2m])'}
+      - {alert: OfHistograms, expr: h}
+"""
+
+
+def test_native_histograms_are_recorded_and_end(settings):
+    home = Home(settings, NATIVE)
+    samples = rule_samples(home.writer)
+    for minute in range(4):
+        for place in (1, 2):
+            labels = (("__name__", "h"), ("instance", str(place)), ("job", "x"))
+            count = 3.0 * place * (minute + 1)
+            value = {
+                "schema": 0, "reset_hint": 0, "count": count, "sum": -count, "zero_threshold": 0.5, "zero_count": 0.0,
+                "positive_indexes": [1, 3], "positive_counts": [count / 3, count / 3],
+                "negative_indexes": [2], "negative_counts": [count / 3], "custom_bounds": [],
+            }  # fmt: skip
+            ends = minute == 3
+            samples([Recorded(labels, minute * MINUTE, 0.0 if ends else value, stale=ends)])
+    for minute in range(3):
+        home.manager.tick(minute * MINUTE)
+    (trouble,) = home.manager.health()
+    assert "OfHistograms" in trouble.where
+    assert "gives native histograms, which have no value to tell" in trouble.message
+    for minute in range(3, 5):
+        home.manager.tick(minute * MINUTE)
+    assert home.manager.health() == []
+
+    def asked(expr: str) -> list:
+        return range_query(home.writer.view, expr, 0, 4 * MINUTE, MINUTE).to_prometheus()["result"]
+
+    (recorded,), (summed,) = asked("job:h:sum"), asked("sum by (job) (h)")
+    assert recorded["metric"] == {"__name__": "job:h:sum", "job": "x"}
+    assert recorded["histograms"] == summed["histograms"]
+    assert [time for time, _ in recorded["histograms"]] == [0, 60, 120], "and a staleness marker"
+    assert recorded["histograms"][1][1] == {
+        "count": "18", "sum": "-18", "buckets": [[1, "-4", "-2", "6"], [0, "1", "2", "6"], [0, "4", "8", "6"]],
+    }  # fmt: skip
+    (kept,), (rated,) = asked("job:h:rate"), asked("rate(job:h:sum[2m])")
+    assert kept["histograms"] == rated["histograms"]
+    assert [time for time, _ in kept["histograms"]] == [60, 120]
+    home.writer.close()

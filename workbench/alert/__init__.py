@@ -7,7 +7,7 @@ from workbench.alert.hub_watch import HubWatch, watch_step
 from workbench.alert.manager import AlertManager, Trouble
 from workbench.alert.notification import NotificationChannels
 from workbench.alert.outbox import channel_id, commit_changes, load_alerts
-from workbench.alert.recording import Recorded
+from workbench.alert.recording import Answer, Recorded
 from workbench.alert.rule_reader import Fault, load_rules
 from workbench.alert.rule_status import state_of
 from workbench.alert.rules import RecordingRule, Rule, RuleGroup, rule_files
@@ -16,6 +16,7 @@ __all__ = [
     "Alert",
     "AlertManager",
     "AlertRuleEngine",
+    "Answer",
     "Change",
     "Fault",
     "HubWatch",

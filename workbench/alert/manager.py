@@ -15,8 +15,8 @@ from prometheus_client import Counter, Gauge
 from workbench import log
 from workbench.alert import outbox
 from workbench.alert.alert_series import alert_samples
-from workbench.alert.engine import AlertRuleEngine, Change, Element
-from workbench.alert.recording import Recorded, Recorder, Step, Write
+from workbench.alert.engine import AlertRuleEngine, Change
+from workbench.alert.recording import Answer, Recorded, Recorder, Step, Write
 from workbench.alert.rule_reader import load_rules
 from workbench.alert.rule_status import Evaluation, described
 from workbench.alert.rules import RecordingRule, Rule, RuleGroup, rule_files, shipped_files
@@ -36,7 +36,7 @@ ACTIVE = Gauge("workbench_alert_active", "Alerts by state", ["state"])
 
 logger = log.get(__name__)
 
-Evaluate = Callable[[Any, int], Sequence[Element]]
+Evaluate = Callable[[Any, int], Sequence[Answer]]
 """Evaluates a parsed expression at a time (microseconds UTC); what it raises concerns that rule alone."""
 Record = Callable[[pa.RecordBatch], None]
 
@@ -191,7 +191,12 @@ class AlertManager:
         elements = self._evaluate(rule.query, now_us - group.query_offset_us)
         if group.limit and len(elements) > group.limit:
             raise InputError(f"{len(elements)} alerts, more than the group's limit of {group.limit}")
-        return self._rules.apply(rule, elements, now_us)
+        floats = [(labels, value) for labels, value in elements if not isinstance(value, Mapping)]
+        if len(floats) < len(elements):
+            raise InputError(
+                "the expression gives native histograms, which have no value to tell", hint="Take histogram_count(…)."
+            )
+        return self._rules.apply(rule, floats, now_us)
 
     def _commit(self, changes: list[Change]) -> list[Change]:
         # The engine has moved on already: what the state cannot take now must not be forgotten.

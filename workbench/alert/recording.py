@@ -16,12 +16,19 @@ Labels = tuple[tuple[str, str], ...]
 """A label set with the name: pairs sorted by name, without empty values."""
 
 
+Histogram = Mapping[str, Any]
+"""A native histogram, a value of `schema.NATIVE_HISTOGRAM`."""
+
+Answer = tuple[Mapping[str, str], float | Histogram]
+"""One element of what an expression gives: labels and value."""
+
+
 class Recorded(NamedTuple):
     """A sample to be written; a stale one says that its series ended. Times are microseconds UTC."""
 
     labels: Labels
     time_us: int
-    value: float
+    value: float | Histogram
     stale: bool = False
 
 
@@ -40,7 +47,7 @@ Write = Callable[[Sequence[Recorded]], None]
 class Recorder:
     """Evaluates recording rules and writes their samples. Knows what each rule gave last; not thread-safe."""
 
-    def __init__(self, evaluate: Callable[[Any, int], Sequence[tuple[Mapping[str, str], float]]], write: Write) -> None:
+    def __init__(self, evaluate: Callable[[Any, int], Sequence[Answer]], write: Write) -> None:
         self._evaluate = evaluate
         self._write = write
         self._given: dict[str, frozenset[Labels]] = {}
@@ -91,7 +98,7 @@ class Recorder:
 def record_step(
     rule: RecordingRule,
     before: frozenset[Labels],
-    elements: Sequence[tuple[Mapping[str, str], float]],
+    elements: Sequence[Answer],
     time_us: int,
 ) -> tuple[frozenset[Labels], list[Recorded]]:
     """The series that a rule gives now, and the samples to write, after what it gave before. Pure.

@@ -6,16 +6,15 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from workbench import log
-from workbench.alert import AlertManager, NotificationChannels
+from workbench.alert import AlertManager, Answer, NotificationChannels
 from workbench.config import Settings
-from workbench.errors import NotEvaluated
 from workbench.ingest import Receiver, http_app, start_grpc
 from workbench.query import instant
 from workbench.serve.access.certificate import Certificate, grpc_credentials
@@ -27,7 +26,7 @@ from workbench.serve.running.listen import Listener, listen, stop_on_signals, un
 from workbench.serve.running.own_metrics import OwnMetrics
 from workbench.serve.running.rule_samples import rule_samples
 from workbench.serve.running.told_metrics import ToldMetrics
-from workbench.store import Identity, View, Writer, open_writer, state
+from workbench.store import Identity, View, Writer, histogram_values, open_writer, state
 from workbench.stream import StreamProcessor
 
 RULES_EVERY_SECONDS = 1.0
@@ -118,18 +117,19 @@ def grpc_addresses(child: Child) -> tuple[list[str], list[str]]:
     return near, [text for text in written.values() if text not in near]
 
 
-def evaluator(view: View, settings: Settings) -> Callable[[Any, int], list[tuple[Mapping[str, str], float]]]:
-    """What rules ask: an instant query, text or parsed, that gives (labels, value) of every element."""
+def evaluator(view: View, settings: Settings) -> Callable[[Any, int], list[Answer]]:
+    """What rules ask: an instant query, text or parsed, that gives labels and value of every element."""
 
-    def evaluate(expr: Any, time_us: int) -> list[tuple[Mapping[str, str], float]]:
+    def evaluate(expr: Any, time_us: int) -> list[Answer]:
         result = instant(view, expr, time_us, limits=settings.query)
-        if result.native is not None and result.native.present.any():
-            raise NotEvaluated(
-                "the expression gives native histograms, which rules do not keep", hint="Take histogram_count(…)."
-            )
-        return [
+        answers: list[Answer] = [
             (labels, float(result.values[row, 0])) for row, labels in enumerate(result.labels) if result.present[row, 0]
         ]
+        if result.native is not None:
+            rows = np.flatnonzero(result.native.present[:, 0])
+            held = result.native.held.take(result.native.which[rows, 0])
+            answers += zip([result.labels[row] for row in rows.tolist()], histogram_values(held), strict=True)
+        return answers
 
     return evaluate
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -144,6 +144,24 @@ def from_column(column: pa.ChunkedArray) -> Histograms:
     simple = [pc.fill_null(field[name], value).to_numpy() for name, value in missing.items()]
     bound_offsets = np.concatenate(([0], np.cumsum(bound_sizes)))
     return _made([*simple, starts, keys, buckets, bound_offsets, field["custom_bounds"].flatten().to_numpy()])
+
+
+def histogram_values(held: Histograms) -> list[dict[str, Any]]:
+    """Each as a value of `schema.NATIVE_HISTOGRAM`: what `from_column` reads."""
+    names = ("schema", "reset_hint", "count", "sum", "zero_threshold", "zero_count")
+    found = []
+    for place, simple in enumerate(zip(*(column.tolist() for column in held[:6]), strict=True)):
+        part = slice(held.bucket_offsets[place], held.bucket_offsets[place + 1])
+        populated = held.buckets[part] != 0
+        keys, counts = held.keys[part][populated], held.buckets[part][populated]
+        value: dict[str, Any] = dict(zip(names, simple, strict=True))
+        # The negative side is kept from its end.
+        for side, there, step in (("positive", keys > 0, 1), ("negative", keys < 0, -1)):
+            value[f"{side}_indexes"] = (np.abs(keys[there]) - KEY_BIAS)[::step].tolist()
+            value[f"{side}_counts"] = counts[there][::step].tolist()
+        value["custom_bounds"] = held.bounds[held.bound_offsets[place] : held.bound_offsets[place + 1]].tolist()
+        found.append(value)
+    return found
 
 
 def _made(columns: Sequence[np.ndarray]) -> Histograms:
