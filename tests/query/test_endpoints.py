@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
 import threading
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.query.arrays import SECOND, ArrayView
 from workbench import config
 from workbench.errors import InputError, QueryCanceled
+from workbench.ingest.prometheus.histogram import native_histogram
+from workbench.ingest.prometheus.prompb import TimeSeries
 from workbench.query import federate_response, instant, prometheus_response, range_query, read_response
 from workbench.query.endpoints.labels import unescaped
 from workbench.query.endpoints.remote_read import remote_read
+from workbench.query.endpoints.wire import field, fields, integer, varint
 from workbench.query.samples import Budget
+from workbench.schema import STALE_NAN_BITS
 
 NOW_S = 1_700_000_000
 
@@ -138,6 +143,49 @@ def test_remote_read_refuses_what_is_no_request(view):
     for body in (b"", b"\x05abc", pa.compress(b"\x0a\x7f", codec="snappy", asbytes=True), b"\xff" * 6):
         status, _, text = read_response(view, body, limits=config.Query())
         assert status == 400, text
+
+
+def asked_for(name: str, start_ms: int, end_ms: int) -> bytes:
+    """A ReadRequest for a metric."""
+    matcher = field(2, b"__name__") + field(3, name.encode())
+    return pa.compress(field(1, integer(1, start_ms) + integer(2, end_ms) + field(3, matcher)), "snappy", asbytes=True)
+
+
+def answered(view: ArrayView, request: bytes) -> list:
+    """The series of the answer, as remote write reads them."""
+    body = remote_read(view, request, Budget(10_000))
+    message = pa.decompress(body, varint(body, 0)[0], "snappy", asbytes=True)
+    [(_, result)] = fields(message)
+    return [TimeSeries.FromString(series) for _, series in fields(result)]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.integers(-(2**30), 2**30), unique=True, max_size=8),
+    st.lists(st.integers(-40, 40), unique=True, max_size=8),
+    st.integers(-4, 8),
+    st.sampled_from([0, 3]),
+)
+def test_native_histograms_are_read_as_they_were_written(positive, negative, resolution, hint):
+    value = {
+        "schema": resolution, "reset_hint": hint, "count": 9.5, "sum": -2.5, "zero_threshold": 0.25, "zero_count": 0.5,
+        "positive_indexes": sorted(positive), "positive_counts": [1.0 + place for place in range(len(positive))],
+        "negative_indexes": sorted(negative), "negative_counts": [0.5 + place for place in range(len(negative))],
+        "custom_bounds": [],
+    }  # fmt: skip
+    own = {
+        **value, "schema": -53, "zero_threshold": 0.0, "zero_count": 0.0, "custom_bounds": [-1.0, 0.5, 2.0],
+        "positive_indexes": [0, 3], "positive_counts": [1.0, 2.0], "negative_indexes": [], "negative_counts": [],
+    }  # fmt: skip
+    view = ArrayView()
+    view.native("h", {"job": "a"}, [NOW_S - 30, NOW_S - 20, NOW_S - 10, NOW_S + 1], [value, own, None, value])
+    view.metric("h", {"job": "a"}, [NOW_S], [7.0])
+    (series,) = answered(view, asked_for("h", (NOW_S - 60) * 1000, NOW_S * 1000))
+    assert [(one.name, one.value) for one in series.labels] == [("__name__", "h"), ("job", "a")]
+    assert [(one.timestamp, one.value) for one in series.samples] == [(NOW_S * 1000, 7.0)]
+    assert [one.timestamp for one in series.histograms] == [(NOW_S - ago) * 1000 for ago in (30, 20, 10)]
+    assert [native_histogram(one) for one in series.histograms[:2]] == [value, own]
+    assert struct.pack("<d", series.histograms[2].sum) == struct.pack("<Q", STALE_NAN_BITS)
 
 
 @given(st.binary(max_size=60))

@@ -1,7 +1,7 @@
 """Prometheus remote read: a snappy block with a ReadRequest in, one with a ReadResponse of samples out.
 
 Source: prometheus/prompb/remote.proto and types.proto. Answers come as whole samples (response type SAMPLES), also to
-who would rather have streamed chunks: every client takes both. Native histograms are left out.
+who would rather have streamed chunks: every client takes both. Native histograms come with fractional counts.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.errors import InputError, QuerySyntaxError
+from workbench.query.endpoints.histogram_message import histogram_messages
+from workbench.query.endpoints.wire import encoded, field, fields, varint
 from workbench.query.index import label_index
 from workbench.query.promql import Matcher
 from workbench.query.promql.matcher import check_pattern
-from workbench.query.samples import Budget, read
+from workbench.query.samples import Budget, Loaded, read
 
 if TYPE_CHECKING:
     from workbench.query.names import Labels
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 MAX_REQUEST_BYTES = 2**20
 _OPERATORS = ("=", "!=", "=~", "!~")
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Milliseconds in this range, from 1971 to 2109, take six bytes as a varint.
 _SIX_BYTES = (2**35, 2**42)
 
@@ -36,19 +37,16 @@ def remote_read(view: View, body: bytes, budget: Budget) -> bytes:
     for start_ms, end_ms, matchers in _queries(_unsnapped(body)):
         index = label_index(view)
         rows = [index.rows[number] for number in index.select(matchers)]
-        found = read(view, [row for row in rows if row.kind != "histogram"], start_ms * 1000, end_ms * 1000, budget)
-        there = sorted(np.flatnonzero(np.diff(found.offsets)).tolist(), key=lambda place: found.labels[place])
-        series = [
-            _labels(found.labels[place]) + _samples(found.times_us[part] // 1000, found.values[part])
-            for place in there
-            for part in [slice(found.offsets[place], found.offsets[place + 1])]
-        ]
-        results.append(_field(1, b"".join(_field(1, one) for one in series)))
+        found = read(view, rows, start_ms * 1000, end_ms * 1000, budget)
+        sizes = np.diff(found.offsets) + (0 if found.native is None else np.diff(found.native.offsets))
+        there = sorted(np.flatnonzero(sizes).tolist(), key=lambda place: found.labels[place])
+        series = [_series(found, place) for place in there]
+        results.append(field(1, b"".join(field(1, one) for one in series)))
     return pa.compress(b"".join(results), codec="snappy", asbytes=True)
 
 
 def _unsnapped(body: bytes) -> bytes:
-    size, _ = _varint(body, 0)
+    size, _ = varint(body, 0)
     if size > MAX_REQUEST_BYTES:
         raise InputError(f"the request expands to {size} bytes, over {MAX_REQUEST_BYTES}", where="body")
     try:
@@ -59,12 +57,12 @@ def _unsnapped(body: bytes) -> bytes:
 
 def _queries(message: bytes) -> Iterator[tuple[int, int, list[Matcher]]]:
     """Start and end (milliseconds, both included) and matchers of every query of a request."""
-    for number, query in _fields(message):
+    for number, query in fields(message):
         if number != 1 or not isinstance(query, bytes):
             continue
         times = [0, 0]
         matchers = []
-        for part, value in _fields(query):
+        for part, value in fields(query):
             if part in (1, 2) and isinstance(value, int):
                 times[part - 1] = max(-(2**52), min(value, 2**52))
             elif part == 3 and isinstance(value, bytes):
@@ -73,8 +71,8 @@ def _queries(message: bytes) -> Iterator[tuple[int, int, list[Matcher]]]:
 
 
 def _matcher(message: bytes) -> Matcher:
-    fields: dict[int, int | bytes] = dict(_fields(message))
-    operator, label, value = fields.get(1, 0), fields.get(2, b""), fields.get(3, b"")
+    parts: dict[int, int | bytes] = dict(fields(message))
+    operator, label, value = parts.get(1, 0), parts.get(2, b""), parts.get(3, b"")
     if not isinstance(operator, int) or operator >= len(_OPERATORS) or isinstance(label, int) or isinstance(value, int):
         raise InputError("a label matcher has an unknown form", where="matchers")
     try:
@@ -86,34 +84,17 @@ def _matcher(message: bytes) -> Matcher:
     return found
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of every field of a protobuf message; numbers are signed 64 bit. Raises InputError."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, at = _varint(message, at)
-            yield number, value - 2**64 if value >= 2**63 else value
-            continue
-        size, at = (8, at) if wire == _FIXED64 else (4, at) if wire == _FIXED32 else _varint(message, at)
-        if wire not in (_FIXED64, _FIXED32, _BYTES) or at + size > len(message):
-            raise InputError("the remote-read message is malformed", where=f"byte {at}")
-        yield number, message[at : at + size]
-        at += size
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    found = 0
-    for place, byte in enumerate(message[at : at + 10]):
-        found |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            return found & (2**64 - 1), at + place + 1
-    raise InputError("the remote-read message breaks off", where=f"byte {at}")
+def _series(found: Loaded, place: int) -> bytes:
+    """A TimeSeries: labels, samples, native histograms."""
+    part = slice(found.offsets[place], found.offsets[place + 1])
+    floats = _labels(found.labels[place]) + _samples(found.times_us[part] // 1000, found.values[part])
+    if found.native is None:
+        return floats
+    return floats + b"".join(field(4, one) for one in histogram_messages(found.native, place))
 
 
 def _labels(labels: Labels) -> bytes:
-    return b"".join(_field(1, _field(1, name.encode()) + _field(2, value.encode())) for name, value in labels)
+    return b"".join(field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in labels)
 
 
 def _samples(times_ms: np.ndarray, values: np.ndarray) -> bytes:
@@ -122,24 +103,10 @@ def _samples(times_ms: np.ndarray, values: np.ndarray) -> bytes:
         return b""
     if times_ms.min() < _SIX_BYTES[0] or times_ms.max() >= _SIX_BYTES[1]:
         pairs = zip(times_ms.tolist(), values.tolist(), strict=True)
-        return b"".join(_field(2, b"\x09" + struct.pack("<d", v) + b"\x10" + _encoded(t)) for t, v in pairs)
+        return b"".join(field(2, b"\x09" + struct.pack("<d", v) + b"\x10" + encoded(t)) for t, v in pairs)
     out = np.empty((len(times_ms), 18), np.uint8)
     out[:, 0], out[:, 1], out[:, 2], out[:, 11] = 0x12, 0x10, 0x09, 0x10
     out[:, 3:11] = np.ascontiguousarray(values, "<f8").view(np.uint8).reshape(-1, 8)
     for place in range(6):
         out[:, 12 + place] = (times_ms >> (7 * place)) & 0x7F | (0x80 if place < 5 else 0)
     return out.tobytes()
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _encoded(number << 3 | _BYTES) + _encoded(len(content)) + content
-
-
-def _encoded(number: int) -> bytes:
-    number &= 2**64 - 1
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
