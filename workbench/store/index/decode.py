@@ -67,16 +67,23 @@ def decode(records, words, rows, start_us, end_us, places, times, values):  # ty
             return rows[k]
         to = places[k]
         if record.first_us >= start_us and record.last_us <= end_us:
-            if not _times(record, words, times, to) or not _values(record, words, values, to):
+            if not _times(record, words, times, to) or not _values(record, words, 0, np.int64(record.n), values, to):
                 return rows[k]
             continue
         if len(scratch_t) < record.n:
             scratch_t, scratch_v = np.empty(record.n, np.int64), np.empty(record.n, np.float64)
-        if not _times(record, words, scratch_t, 0) or not _values(record, words, scratch_v, 0):
+        if record.time_mode == REGULAR:
+            a, b = _regular_range(record, start_us, end_us)
+            for i in range(a, b):
+                times[to + i - a] = record.first_us + i * record.step_us
+        else:
+            if not _times(record, words, scratch_t, 0):
+                return rows[k]
+            a = np.searchsorted(scratch_t[: record.n], start_us)
+            b = np.searchsorted(scratch_t[: record.n], end_us, side="right")
+            times[to : to + b - a] = scratch_t[a:b]
+        if not _values(record, words, a, b, scratch_v, 0):
             return rows[k]
-        a = np.searchsorted(scratch_t[: record.n], start_us)
-        b = np.searchsorted(scratch_t[: record.n], end_us, side="right")
-        times[to : to + b - a] = scratch_t[a:b]
         if record.value_mode != PCO:
             values[to : to + b - a] = scratch_v[a:b]
     return FINE
@@ -122,12 +129,12 @@ def _times(record: Any, words: np.ndarray, out: np.ndarray, to: int) -> bool:
         return True
     end = record.offset + record.time_words
     if record.time_mode == TIME_GRID:
-        if not _unpack(words, record.offset, end, n, 0, out, to):
+        if not _unpack(words, record.offset, end, n, 0, 0, n, out, to):
             return False
         for i in range(n):
             out[to + i] = first + i * step + out[to + i] * unit
         return True
-    if record.time_mode != TIME_STEPS or not _unpack(words, record.offset, end, n, 1, out, to):
+    if record.time_mode != TIME_STEPS or not _unpack(words, record.offset, end, n, 1, 0, n, out, to):
         return False
     for i in range(n):
         out[to + i] = first + out[to + i] * unit
@@ -135,12 +142,13 @@ def _times(record: Any, words: np.ndarray, out: np.ndarray, to: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _values(record: Any, words: np.ndarray, out: np.ndarray, to: int) -> bool:
+def _values(record: Any, words: np.ndarray, a: int, b: int, out: np.ndarray, to: int) -> bool:
+    """Write values a to b, b excluded, to out[to + a : to + b]; what comes out around them means nothing."""
     n, mode = np.int64(record.n), record.value_mode
     at = record.offset + record.time_words
     end = at + (record.value_bytes + 7) // 8
     if mode == CONSTANT:
-        out[to : to + n] = record.first
+        out[to + a : to + b] = record.first
         return True
     if mode == PCO:
         return True
@@ -148,32 +156,37 @@ def _values(record: Any, words: np.ndarray, out: np.ndarray, to: int) -> bool:
     if mode == RAW:
         if end - at != n:
             return False
-        bits[to : to + n] = words[at:end]
+        bits[to + a : to + b] = words[at + a : at + b]
         return True
     exceptions = np.int64(record.exceptions)
     stream_end = end - 2 * exceptions
     if mode > DECIMAL_STEPS or stream_end < at:
         return False
     whole_ = out.view(np.int64)
-    if not _unpack(words, at, stream_end, n, 1 if mode == DECIMAL_STEPS else 0, whole_, to):
+    if not _unpack(words, at, stream_end, n, 1 if mode == DECIMAL_STEPS else 0, a, b, whole_, to):
         return False
     power = 10.0**record.digits
     if power == 1.0:
-        for i in range(to, to + n):
+        for i in range(to + a, to + b):
             out[i] = whole_[i]
     else:
-        for i in range(to, to + n):
+        for i in range(to + a, to + b):
             out[i] = whole_[i] / power
     for e in range(stream_end, end, 2):
         if words[e] >= np.uint64(n):
             return False
-        bits[to + np.int64(words[e])] = words[e + 1]
+        place = np.int64(words[e])
+        if a <= place < b:
+            bits[to + place] = words[e + 1]
     return True
 
 
 @njit(cache=True, nogil=True)
-def _unpack(words, at, end, n, order, out, to):  # type: ignore[no-untyped-def]
-    """The integers of a stream in words[at:end], or False where they do not fit in there."""
+def _unpack(words, at, end, n, order, first, stop, out, to):  # type: ignore[no-untyped-def]
+    """The integers of a stream in words[at:end], or False where they do not fit in there.
+
+    Those from `first` up to `stop` are sure to be written: of running sums all before them are needed, of others none.
+    """
     minis = (n - order + MINI - 1) // MINI
     widths = at + 1 + order
     body = widths + (minis + 7) // 8
@@ -187,10 +200,15 @@ def _unpack(words, at, end, n, order, out, to):  # type: ignore[no-untyped-def]
     for mini in range(minis):
         a = to + order + mini * MINI
         b = min(a + MINI, to + n)
+        if a >= to + stop:
+            break
         width = np.int64((words[widths + (mini >> 3)] >> np.uint64(8 * (mini & 7))) & np.uint64(0xFF))
         size = (width * (b - a) + 63) >> 6
         if width > 63 or body + size > end:
             return False
+        if not order and b <= to + first:
+            body += size
+            continue
         if width == 0:
             for i in range(a, b):
                 sum_ = sum_ + base if order else base
