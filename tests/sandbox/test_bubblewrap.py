@@ -93,6 +93,16 @@ def test_files_of_the_lake_can_be_neither_changed_nor_removed(inside, home):
     assert done.stdout == ""
 
 
+def test_the_index_is_shown_with_the_lake_and_never_without(inside, home):
+    index = home.home / "index"
+    index.mkdir()
+    (index / "catalog.json").write_text("what it covers")
+    assert inside(f"PATHS = [{str(index)!r}]\n{READ}").stdout == "FileNotFoundError\n"
+    write = f"try: open({str(index / 'catalog.json')!r}, 'a'); print('CHANGED')\nexcept OSError: print('refused')\n"
+    done = inside(f"{write}PATHS = [{str(index / 'catalog.json')!r}]\n{READ}", lake=True)
+    assert done.stdout.splitlines() == ["refused", f"READ {index / 'catalog.json'} what it covers"], done.stderr
+
+
 def test_one_process_that_asks_for_far_too_much_is_refused_at_once(inside):
     done = inside("import numpy\ntry: numpy.ones(2**33)\nexcept MemoryError: print('refused')", memory_bytes=2**30)
     assert done.stdout == "refused\n", done.stderr

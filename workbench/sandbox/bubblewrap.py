@@ -156,8 +156,9 @@ def _hidden(settings: Settings) -> list[str]:
 
 
 def _lake(settings: Settings) -> list[str]:
-    """The lake's files, and what says how they are laid out."""
-    return [*_bind("--ro-bind-try", settings.lake_dir), *_bind("--ro-bind-try", settings.home / "layout.json")]
+    """The lake's files, its index, which holds the same samples, and what says how they are laid out."""
+    places = (settings.lake_dir, settings.home / "index", settings.home / "layout.json")
+    return [part for place in places for part in _bind("--ro-bind-try", place)]
 
 
 def _is_system(path: Path) -> bool:
