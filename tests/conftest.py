@@ -13,7 +13,8 @@ from workbench import config
 ROOT = Path(__file__).resolve().parent.parent
 # Compiled kernels are shared between tests and runs; a user's home has its own.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
-for variable in [name for name in os.environ if name.startswith("WORKBENCH_") and name != "WORKBENCH_TEST_DATA"]:
+KEPT = ("WORKBENCH_TEST_DATA", "WORKBENCH_PROMETHEUS")
+for variable in [name for name in os.environ if name.startswith("WORKBENCH_") and name not in KEPT]:
     del os.environ[variable]
 
 

@@ -4,6 +4,7 @@ from us or reads us."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -15,6 +16,8 @@ from conftest import need
 
 from serve.served import STALE, Served, until
 from tests.query.prometheus import Prometheus
+from workbench.alert import Recorded
+from workbench.serve.running.rule_samples import rule_samples
 
 NOW_S = int(time.time()) // 10 * 10
 TIMES = [NOW_S - 600 + 10 * step for step in range(61)]
@@ -28,8 +31,20 @@ def served(tmp_path_factory):
     made.put("up", {"job": "api"}, TIMES, [1.0] * 61)
     made.put("gone", {"job": "api"}, TIMES[:31], [*([5.0] * 30), STALE])
     made.put("http.status", {"my label": 'a"b'}, TIMES, [2.5] * 61)
+    native = (("__name__", "latency"), ("service", "checkout"))
+    rule_samples(made.writer)([Recorded(native, at * 1_000_000, observed(place)) for place, at in enumerate(TIMES)])
+    made.view.refresh()
     yield made
     made.close()
+
+
+def observed(n: int) -> dict:
+    """A native histogram of 6 n observations."""
+    return {
+        "schema": 1, "reset_hint": 0, "count": 6.0 * n, "sum": 8.0 * n, "zero_threshold": 0.125, "zero_count": 1.0 * n,
+        "positive_indexes": [-3, 0, 1, 7], "positive_counts": [0.5 * n, 1.5 * n, 1.0 * n, 1.0 * n],
+        "negative_indexes": [2], "negative_counts": [1.0 * n], "custom_bounds": [],
+    }  # fmt: skip
 
 
 def promtool(served: Served, *arguments: str) -> str:
@@ -131,6 +146,29 @@ def test_a_prometheus_reads_us(served, prometheus):
     assert [one["value"][1] for one in gone["data"]["result"]] == ["30"]
     names = prometheus.ask("query", query='{__name__="http.status"}', time=NOW_S)
     assert names["status"] == "success"
+
+
+def test_a_prometheus_reads_native_histograms_from_us(served, prometheus):
+    if not os.environ.get("WORKBENCH_PROMETHEUS"):
+        pytest.skip("Debian's Prometheus reads no native histograms from elsewhere: name one with WORKBENCH_PROMETHEUS")
+    for expr in ("latency", "rate(latency[2m])", "histogram_quantile(0.9, sum(rate(latency[5m])))"):
+        asked = {"query": expr, "start": NOW_S - 120, "end": NOW_S, "step": 30}
+        (theirs,) = prometheus.ask("query_range", **asked)["data"]["result"]
+        (ours,) = served.data("/api/v1/query_range", **asked)["result"]
+        assert theirs["metric"] == ours["metric"]
+        assert points(theirs) == pytest.approx(points(ours), rel=1e-9)
+
+
+def test_federation_leaves_native_histograms_out(served):
+    assert "latency" not in served.get("/federate", **{"match[]": "latency"}).text
+
+
+def points(series: dict) -> list[float]:
+    """Every number of a series of floats or histograms, in order."""
+    found = [float(text) for _, text in series.get("values", [])]
+    for time_s, one in series.get("histograms", []):
+        found += [time_s, float(one["count"]), float(one["sum"]), *(float(part) for b in one["buckets"] for part in b)]
+    return found
 
 
 def test_a_name_in_utf_8_is_quoted_for_who_takes_it(served):
