@@ -3,6 +3,7 @@ from us or reads us."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -19,20 +20,29 @@ from tests.query.prometheus import Prometheus
 from workbench.alert import Recorded
 from workbench.serve.running.rule_samples import rule_samples
 
-NOW_S = int(time.time()) // 10 * 10
-TIMES = [NOW_S - 600 + 10 * step for step in range(61)]
+
+@functools.cache
+def now_s() -> int:
+    """When the first test asked: in a run of all, the file was read many minutes before."""
+    return int(time.time()) // 10 * 10
+
+
+@functools.cache
+def times() -> list[int]:
+    """Of the samples, in seconds."""
+    return [now_s() - 600 + 10 * step for step in range(61)]
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     made = Served(tmp_path_factory.mktemp("served") / "home")
     for number, job in enumerate(("api", "web")):
-        made.put("requests_total", {"job": job, "instance": "i1"}, TIMES, [(number + 1) * step for step in range(61)])
-    made.put("up", {"job": "api"}, TIMES, [1.0] * 61)
-    made.put("gone", {"job": "api"}, TIMES[:31], [*([5.0] * 30), STALE])
-    made.put("http.status", {"my label": 'a"b'}, TIMES, [2.5] * 61)
+        made.put("requests_total", {"job": job, "instance": "i1"}, times(), [(number + 1) * step for step in range(61)])
+    made.put("up", {"job": "api"}, times(), [1.0] * 61)
+    made.put("gone", {"job": "api"}, times()[:31], [*([5.0] * 30), STALE])
+    made.put("http.status", {"my label": 'a"b'}, times(), [2.5] * 61)
     native = (("__name__", "latency"), ("service", "checkout"))
-    rule_samples(made.writer)([Recorded(native, at * 1_000_000, observed(place)) for place, at in enumerate(TIMES)])
+    rule_samples(made.writer)([Recorded(native, at * 1_000_000, observed(place)) for place, at in enumerate(times())])
     made.view.refresh()
     yield made
     made.close()
@@ -56,13 +66,13 @@ def promtool(served: Served, *arguments: str) -> str:
 
 
 def test_promtool(served):
-    at = str(NOW_S)
+    at = str(now_s())
     assert promtool(served, "instant", f"--time={at}", "SERVER", "sum(requests_total)") == f"{{}} => 180 @[{at}]\n"
     ranged = promtool(
-        served, "range", f"--start={NOW_S - 20}", f"--end={at}", "--step=10s", "SERVER", "requests_total{job='api'}"
+        served, "range", f"--start={now_s() - 20}", f"--end={at}", "--step=10s", "SERVER", "requests_total{job='api'}"
     )
     assert ranged == (
-        f'requests_total{{instance="i1", job="api"}} =>\n58 @[{NOW_S - 20}]\n59 @[{NOW_S - 10}]\n60 @[{NOW_S}]\n'
+        f'requests_total{{instance="i1", job="api"}} =>\n58 @[{now_s() - 20}]\n59 @[{now_s() - 10}]\n60 @[{now_s()}]\n'
     )
     series = promtool(served, "series", "--match=requests_total", "SERVER")
     assert series.splitlines() == [
@@ -78,9 +88,9 @@ def test_prometheus_api_client(served):
     client = PrometheusConnect(url=served.url, headers=served.headers())
     assert client.check_prometheus_connection()
     assert {"requests_total", "up", "gone", "http.status"} <= set(client.all_metrics())
-    (value,) = client.custom_query("sum(rate(requests_total[1m]))", params={"time": NOW_S})
+    (value,) = client.custom_query("sum(rate(requests_total[1m]))", params={"time": now_s()})
     assert float(value["value"][1]) == pytest.approx(0.3)
-    start, end = datetime.fromtimestamp(NOW_S - 50), datetime.fromtimestamp(NOW_S)
+    start, end = datetime.fromtimestamp(now_s() - 50), datetime.fromtimestamp(now_s())
     ranged = client.get_metric_range_data("requests_total", label_config={"job": "web"}, start_time=start, end_time=end)
     assert [float(text) for _, text in ranged[0]["values"]][-1] == 120
     assert client.get_label_values("job") == ["api", "web"]
@@ -132,19 +142,19 @@ def test_a_prometheus_federates_from_us(served, prometheus):
     body = served.get("/federate", **{"match[]": '{job=~"api|web"}'})
     assert body.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = body.text.splitlines()
-    assert f'requests_total{{instance="i1",job="api"}} 60 {NOW_S * 1000}' in lines
-    assert f'up{{job="api",instance=""}} 1 {NOW_S * 1000}' in lines
+    assert f'requests_total{{instance="i1",job="api"}} 60 {now_s() * 1000}' in lines
+    assert f'up{{job="api",instance=""}} 1 {now_s() * 1000}' in lines
     assert not any(line.startswith("gone") for line in lines)
 
 
 def test_a_prometheus_reads_us(served, prometheus):
     """What it did not scrape itself comes from us, sample by sample."""
-    asked = {"query": 'sum by (job) (requests_total{origin=""})', "start": NOW_S - 600, "end": NOW_S, "step": 30}
+    asked = {"query": 'sum by (job) (requests_total{origin=""})', "start": now_s() - 600, "end": now_s(), "step": 30}
     theirs = prometheus.ask("query_range", **asked)
     assert theirs["data"]["result"] == served.data("/api/v1/query_range", **asked)["result"]
-    gone = prometheus.ask("query", query='count_over_time(gone{job!~"x|y",job=~"a.*"}[10m])', time=NOW_S)
+    gone = prometheus.ask("query", query='count_over_time(gone{job!~"x|y",job=~"a.*"}[10m])', time=now_s())
     assert [one["value"][1] for one in gone["data"]["result"]] == ["30"]
-    names = prometheus.ask("query", query='{__name__="http.status"}', time=NOW_S)
+    names = prometheus.ask("query", query='{__name__="http.status"}', time=now_s())
     assert names["status"] == "success"
 
 
@@ -152,7 +162,7 @@ def test_a_prometheus_reads_native_histograms_from_us(served, prometheus):
     if not os.environ.get("WORKBENCH_PROMETHEUS"):
         pytest.skip("Debian's Prometheus reads no native histograms from elsewhere: name one with WORKBENCH_PROMETHEUS")
     for expr in ("latency", "rate(latency[2m])", "histogram_quantile(0.9, sum(rate(latency[5m])))"):
-        asked = {"query": expr, "start": NOW_S - 120, "end": NOW_S, "step": 30}
+        asked = {"query": expr, "start": now_s() - 120, "end": now_s(), "step": 30}
         (theirs,) = prometheus.ask("query_range", **asked)["data"]["result"]
         (ours,) = served.data("/api/v1/query_range", **asked)["result"]
         assert theirs["metric"] == ours["metric"]
@@ -178,7 +188,7 @@ def test_a_name_in_utf_8_is_quoted_for_who_takes_it(served):
             params={"match[]": '{"http.status"}'},
             headers={"Accept": "text/plain;version=1.0.0;escaping=allow-utf-8"},
         )
-    assert f'{{"http.status","my label"="a\\"b",instance=""}} 2.5 {NOW_S * 1000}' in quoted.text
+    assert f'{{"http.status","my label"="a\\"b",instance=""}} 2.5 {now_s() * 1000}' in quoted.text
     plain = served.get("/federate", **{"match[]": '{"http.status"}'}).text
-    assert f'http_status{{my_label="a\\"b",instance=""}} 2.5 {NOW_S * 1000}' in plain
+    assert f'http_status{{my_label="a\\"b",instance=""}} 2.5 {now_s() * 1000}' in plain
     assert served.data(f"/api/v1/label/{urllib.parse.quote('U__my_20_label')}/values") == ['a"b']

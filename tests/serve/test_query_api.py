@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 import time
 
@@ -17,15 +18,24 @@ from workbench.serve.access.rows import REMEMBERED_SECONDS, remove_rows, set_row
 from workbench.serve.pages.turns import VERSION_HEADER
 from workbench.serve.running.told_metrics import ToldMetrics
 
-NOW_S = int(time.time()) // 10 * 10
-TIMES = [NOW_S - 50 + 10 * step for step in range(6)]
+
+@functools.cache
+def now_s() -> int:
+    """When the first test asked: in a run of all, the file was read many minutes before."""
+    return int(time.time()) // 10 * 10
+
+
+@functools.cache
+def times() -> list[int]:
+    """Of the samples, in seconds."""
+    return [now_s() - 50 + 10 * step for step in range(6)]
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     made = Served(tmp_path_factory.mktemp("served") / "home")
     for domain in ("arts", "secret"):
-        made.put("requests_total", {"domain": domain, "instance": "i"}, TIMES, range(6), "counter")
+        made.put("requests_total", {"domain": domain, "instance": "i"}, times(), range(6), "counter")
     yield made
     made.close()
 
@@ -34,12 +44,12 @@ def test_the_calls_of_grafanas_data_source(served):
     """Save & test, the query editor's lists, panels, exemplars, the rules page."""
     with served.client() as client:
         assert int(client.get("/api/v1/status/buildinfo").json()["data"]["version"].partition(".")[0]) >= 3
-        form = {"query": "1+1", "time": str(NOW_S)}
+        form = {"query": "1+1", "time": str(now_s())}
         assert client.post("/api/v1/query", data=form).json()["data"] == {
             "resultType": "scalar",
-            "result": [NOW_S, "2"],
+            "result": [now_s(), "2"],
         }
-        span = {"start": str(NOW_S - 60), "end": str(NOW_S)}
+        span = {"start": str(now_s() - 60), "end": str(now_s())}
         names = client.get("/api/v1/label/__name__/values", params=span).json()["data"]
         assert names == ["requests_total"]
         asked = {**span, "match[]": 'requests_total{domain="arts"}'}
@@ -62,7 +72,7 @@ def test_metadata_of_remote_write_describe_its_series(served):
     for name in ("sent_seconds_bucket", "sent_seconds_sum", "sent_seconds_count", "plain_total", "silent"):
         series = request.timeseries.add()
         series.labels.add(name="__name__", value=name)
-        series.samples.add(value=1.0, timestamp=NOW_S * 1000)
+        series.samples.add(value=1.0, timestamp=now_s() * 1000)
     telling = Telling()
     for name, type_, unit in (("sent_seconds", 3, "seconds"), ("plain_total", 1, ""), ("hidden", 2, "")):
         telling.metadata.add(type=type_, metric_family_name=name, help=f"help of {name}", unit=unit)
@@ -98,7 +108,7 @@ def test_what_is_told_of_the_server(served):
 
 
 def test_long_answers_are_compressed_for_who_takes_it(served):
-    asked = {"query": "requests_total", "start": NOW_S - 3000, "end": NOW_S, "step": 1, "lookback_delta": "2h"}
+    asked = {"query": "requests_total", "start": now_s() - 3000, "end": now_s(), "step": 1, "lookback_delta": "2h"}
     with served.client() as client:
         short = client.get("/api/v1/query_range", params=asked, headers={"Accept-Encoding": "gzip"})
         plain = client.get("/api/v1/query_range", params=asked, headers={"Accept-Encoding": "identity"})
@@ -107,17 +117,17 @@ def test_long_answers_are_compressed_for_who_takes_it(served):
 
 
 def test_a_named_version_answers_the_same_until_it_is_gone(served):
-    served.put("versioned", {}, [NOW_S - 20], [1.0])
+    served.put("versioned", {}, [now_s() - 20], [1.0])
     first = served.writer.seal()
     served.view.refresh()
     between = time.time()
-    served.put("versioned", {}, [NOW_S - 10], [2.0])
-    served.put("later", {}, [NOW_S - 10], [2.0])
+    served.put("versioned", {}, [now_s() - 10], [2.0])
+    served.put("later", {}, [now_s() - 10], [2.0])
     second = served.writer.seal()
     served.view.refresh()
 
     def values(**which) -> list[str]:
-        answer = served.get("/api/v1/query", query="last_over_time(versioned[1h])", time=NOW_S, **which)
+        answer = served.get("/api/v1/query", query="last_over_time(versioned[1h])", time=now_s(), **which)
         assert answer.headers[VERSION_HEADER] == (first if which and second not in which.values() else second)
         return [one["value"][1] for one in answer.json()["data"]["result"]]
 
@@ -154,7 +164,7 @@ def read_request(matcher: str) -> bytes:
         return found + bytes([value])
 
     condition = b"\x08\x02" + field(2, b"__name__") + field(3, matcher.encode())
-    times = b"\x08" + varint((NOW_S - 600) * 1000) + b"\x10" + varint(NOW_S * 1000)
+    times = b"\x08" + varint((now_s() - 600) * 1000) + b"\x10" + varint(now_s() * 1000)
     return pa.compress(field(1, times + field(3, condition)), codec="snappy", asbytes=True)
 
 
@@ -191,10 +201,10 @@ def test_no_endpoint_tells_of_rows_that_are_hidden(served):
 def test_too_many_samples_and_too_little_time_are_told(tmp_path):
     small = Served(tmp_path / "home", **{"query.max_samples": 3})
     try:
-        small.put("x", {}, TIMES, range(6))
+        small.put("x", {}, times(), range(6))
         for path in ("/api/v1/query_range", "/federate"):
             answer = small.get(
-                path, **{"query": "x", "start": TIMES[0], "end": NOW_S, "step": 10, "match[]": "x", "time": NOW_S}
+                path, **{"query": "x", "start": times()[0], "end": now_s(), "step": 10, "match[]": "x", "time": now_s()}
             )
             assert answer.status_code == 422, answer.text
             assert "too many samples" in answer.text
