@@ -218,7 +218,7 @@ def socketed(site: Site, client: httpx.Client, path: str, **options: Any) -> Any
 
 
 def test_nobody_and_the_session_of_the_other_origin_and_tokens_count_nothing(site: Site) -> None:
-    with httpx.Client(base_url=site.urls[1], trust_env=False) as nobody:
+    with httpx.Client(base_url=site.urls[1], trust_env=False, timeout=60) as nobody:
         assert nobody.get("/lab/tree").status_code == 401
         token = people.create_token(site.engine, "admin")
         assert nobody.get("/lab/tree", headers={"Authorization": f"Bearer {token}"}).status_code == 401
@@ -240,7 +240,7 @@ def test_a_ticket_works_once(site: Site) -> None:
         first = client.get(ticket)
         assert first.headers["location"] == "/lab/tree?x=1"
         assert "HttpOnly" in first.headers["set-cookie"]
-        with httpx.Client(trust_env=False) as thief:
+        with httpx.Client(trust_env=False, timeout=60) as thief:
             second = thief.get(ticket)
             assert second.headers["location"].startswith(f"{site.urls[0]}/to/")
             assert "set-cookie" not in second.headers
@@ -252,7 +252,7 @@ def test_a_ticket_works_once(site: Site) -> None:
 def test_a_ticket_leads_nowhere_else(site: Site) -> None:
     for target in ("//evil.example/", "https://evil.example/", "/\\evil.example"):
         ticket = people.create_ticket(site.engine, site.sessions["viewer"])
-        with httpx.Client(base_url=site.urls[1], trust_env=False) as client:
+        with httpx.Client(base_url=site.urls[1], trust_env=False, timeout=60) as client:
             answer = client.get("/enter", params={"ticket": ticket, "next": target})
             assert answer.headers["location"] == "/"
 

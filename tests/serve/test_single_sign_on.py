@@ -83,7 +83,7 @@ class Site(Guarded):
 
     def there(self, address: str, sub: str, **form: str) -> str:
         """What somebody does at the provider; where it sends him then, as path and query."""
-        answer = httpx.post(address, data={"sub": sub, **form}, trust_env=False)
+        answer = httpx.post(address, data={"sub": sub, **form}, trust_env=False, timeout=60)
         assert answer.status_code == 302, answer.text
         back = answer.headers["location"]
         assert back.startswith(f"{ORIGIN}/signin/oidc/callback?")

@@ -32,7 +32,7 @@ def operations(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def socket(operations: Site) -> Iterator[httpx.Client]:
     """Straight at the server's socket, as the front is."""
     transport = httpx.HTTPTransport(uds=str(operations.file))
-    with httpx.Client(transport=transport, base_url="http://127.0.0.1:8766", headers=CALLER) as client:
+    with httpx.Client(transport=transport, base_url="http://127.0.0.1:8766", headers=CALLER, timeout=60) as client:
         yield client
 
 
@@ -55,7 +55,7 @@ def connects(at: Site, token: str, **changed: str) -> bool:
             additional_headers=headers,
             subprotocols=["bokeh", token],  # type: ignore[list-item]
         ) as connection:
-            connection.recv(timeout=10)
+            connection.recv(timeout=60)
             return True
     except (websockets.WebSocketException, OSError):
         return False
@@ -101,7 +101,9 @@ def test_a_session_is_never_taken_from_a_request(socket: httpx.Client) -> None:
 
 
 def test_nobody_is_served_unless_the_front_says_who_asks(operations: Site) -> None:
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(operations.file)), base_url="http://x") as client:
+    with httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(operations.file)), base_url="http://x", timeout=60
+    ) as client:
         assert client.get("/ops/").status_code == 403
         assert client.get("/ops/", headers={"X-Workbench-Person": "user:1"}).status_code == 403
 
@@ -170,7 +172,7 @@ def test_when_all_places_are_taken_a_page_says_so(
 ) -> None:
     with site(settings, tmp_path_factory.mktemp("s"), sessions_max=2) as small:
         transport = httpx.HTTPTransport(uds=str(small.file))
-        with httpx.Client(transport=transport, base_url="http://127.0.0.1:8766", headers=CALLER) as client:
+        with httpx.Client(transport=transport, base_url="http://127.0.0.1:8766", headers=CALLER, timeout=60) as client:
             answers = [client.get("/ops/") for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 503]
         assert small.sessions() == 2

@@ -84,7 +84,7 @@ def test_a_user_is_invited_comes_in_and_is_shut_out_while_it_runs(reached: Workb
     address, _, secret = link.partition("/signin#")
     assert address == reached.status()["url"]
     trust = ssl.create_default_context()
-    with httpx.Client(base_url=address, verify=trust, trust_env=False, headers={"Origin": address}) as anna:
+    with httpx.Client(base_url=address, verify=trust, trust_env=False, headers={"Origin": address}, timeout=60) as anna:
         assert anna.post("/signin", data={"link": secret}).headers["location"] == "/people/me?welcome"
         words = "seven lamps under water"
         assert anna.post("/people/me/password", data={"password": words, "again": words}).status_code == 200
@@ -118,11 +118,13 @@ def test_programs_elsewhere_need_tls_and_a_token_those_here_neither(reached: Wor
     status = reached.status()
     near = urlsplit(status["ingest_url"])
     assert near.scheme == "http"
-    assert httpx.post(f"{status['ingest_url']}/v1/metrics", headers=OTLP, trust_env=False).status_code == 200
+    assert (
+        httpx.post(f"{status['ingest_url']}/v1/metrics", headers=OTLP, trust_env=False, timeout=60).status_code == 200
+    )
     far = f"https://{outer}:{near.port}/v1/metrics"
     assert far.rpartition("/v1")[0] in reached.command("status").stdout
     context = ssl.create_default_context()
-    with httpx.Client(verify=context, trust_env=False) as client:
+    with httpx.Client(verify=context, trust_env=False, timeout=60) as client:
         assert client.post(far, headers=OTLP).status_code == 401
         token = {"Authorization": f"Bearer {reached.token('ingest')}"}
         assert client.post(far, headers={**OTLP, **token}).status_code == 200
